@@ -8,7 +8,6 @@ and no running run.
 
 import argparse
 import asyncio
-import contextlib
 import json
 import sys
 import tempfile
@@ -29,7 +28,6 @@ from tests.process import unaccepting_port
 
 BUDGET = 0.05  # seconds, for p99
 TIMEOUT = 10.0
-_OUTAGE = 0.3  # seconds until the refusal has arrived
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -121,10 +119,14 @@ class Callers:
 
         The first one waits, too: it has to leave.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_OUTAGE):
-                async with self._session.post("/v1/chat/completions", json=_body(agent, stream=False)) as response:
-                    await response.read()
+        _, writer = await self._ask(agent, "outage", None, stream=False)
+        await self._until(self._is_refused)
+        writer.close()
+        await self._until(lambda: self._is("outage", "cancelled"))
+
+    async def _is_refused(self) -> bool:
+        trace = await self._trace("outage")
+        return trace is not None and bool(trace["attempts"]) and trace["attempts"][-1]["outcome"] is not None
 
     async def _ask(
         self, agent: str, run: str, own: str | None, *, stream: bool

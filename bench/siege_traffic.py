@@ -101,7 +101,7 @@ class Traffic:
             self.inside_killed += 1
         elif needs_store and (
             (isinstance(error, Refused) and self.excused("store", began))
-            or began < self.flushed < float("inf")  # what it needed was deleted meanwhile
+            or began < self.flushed  # what it needed was deleted meanwhile, or is being deleted
         ):
             self.store_away += 1
         else:

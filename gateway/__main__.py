@@ -11,8 +11,10 @@ def main() -> int:
     if problem is not None:
         sys.stderr.write(f"{problem}\n")
         return 1
-    from gateway.cli.main import main as command_line  # noqa: PLC0415 - it may import what was just checked
-
+    try:
+        from gateway.cli.main import main as command_line  # noqa: PLC0415 - it may import what was just checked
+    except KeyboardInterrupt:
+        return 130
     return command_line()
 
 

@@ -11,26 +11,23 @@ from aiohttp import web
 
 from gateway.access.key_registry import KeyRegistry
 from gateway.alerts.webhook import Webhook
+from gateway.collectors import collectors_of
 from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
-from gateway.dispatch.candidates import candidates_of
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
-from gateway.http.budget_report import configured_budgets
 from gateway.http.chain import chained
 from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
-from gateway.http.instance_metrics import Collector, budgets, circuits, counted, degraded, number
 from gateway.http.keys import (
     BACKGROUND_RUNS,
-    CONNECTIONS,
     CURRENT,
     DEGRADED,
     DRAIN,
@@ -45,11 +42,11 @@ from gateway.http.routes import Handler, Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
 from gateway.lockouts import lockout_from, releases_from
-from gateway.metrics import catalog
 from gateway.monitoring import Monitoring, OtherProcesses
 from gateway.operating import add_doctor, add_status
-from gateway.parts import RENEW, Parts, cooldown_policy, cooldowns_from, open_parts
+from gateway.parts import RENEW, Parts, open_parts
 from gateway.routes import EVENTS, ROUTES
+from gateway.runs.configured import cooldown_policy, cooldowns_from
 from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
 from gateway.state.configured import Stores
@@ -121,7 +118,7 @@ def create_app(
             add_doctor(app, generations, reloads, state)
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, config.gateway.state.max_response_bytes)
-            resident.monitoring.collectors += _collectors(app, link, resident.cooldowns)
+            resident.monitoring.collectors += collectors_of(app, link, resident.cooldowns)
             await stack.enter_async_context(resident.monitoring.running())
             yield
 
@@ -241,34 +238,6 @@ def _run_in_background(
     stack.push_async_callback(runs.close)
     app[BACKGROUND_RUNS] = runs.count
     app[DRAIN].background_jobs.append(runs.count)
-
-
-def _collectors(app: web.Application, link: ReplicationLink | None, cooldowns: Cooldowns) -> list[Collector]:
-    """What a scrape looks up in the parts of the application."""
-    parts = app[DEGRADED]
-    collectors = [
-        degraded(parts),
-        number(catalog.LOCKS, lambda: len(app[LOCKOUT].locked())),
-        number(catalog.DRAINING, lambda: app[DRAIN].started),
-        number(catalog.BACKGROUND_RUNS, app[BACKGROUND].count),
-        budgets(app[BUDGET_ALERTS], lambda: configured_budgets(app[CURRENT].snapshot)),
-        circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)),
-    ]
-    if (reloads := app[RELOADS]) is not None:
-        collectors.append(number(catalog.GENERATION, lambda: reloads.status.generation))
-        collectors.append(
-            number(catalog.RELOAD_ACCEPTED, lambda: (last := reloads.status.last) is None or last.status != "refused")
-        )
-    if (ledger := app[SERVICES].ledger) is not None:
-        collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.written, "written"))
-        collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.lost, "lost"))
-        collectors.append(number(catalog.LEDGER_PENDING, lambda: ledger.pending))
-    if connections := app.get(CONNECTIONS):
-        collectors.append(number(catalog.CONNECTIONS, connections))
-    if link is not None:
-        collectors.append(number(catalog.REDIS_UP, lambda: link.available))
-        collectors.append(number(catalog.REDIS_SECONDS, lambda: link.latency))
-    return collectors
 
 
 async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:

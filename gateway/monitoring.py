@@ -17,7 +17,9 @@ from gateway.http.endpoints.metrics import SCRAPE, metrics
 from gateway.http.request_end import EndObserver, RequestObservers
 from gateway.http.request_metrics import RequestMetrics
 from gateway.http.request_spans import RequestSpans
+from gateway.http.response_headers import SECURITY_HEADERS
 from gateway.http.routes import Handler, Route, template_of
+from gateway.http.server.connections import Runner
 from gateway.http.server.listener import listen
 from gateway.metrics.catalog import DROPPED, FAMILIES, IN_FLIGHT, TRACE_SPANS
 from gateway.metrics.loop_delay import LoopDelay
@@ -154,10 +156,11 @@ async def _listening(
     if config.port is None:
         yield
         return
-    app = web.Application(middlewares=[_only_this_host] if config.bind == "loopback" else [])
+    app = web.Application()
     app[SCRAPE] = scrape
-    app.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(app, access_log=None)
+    app.router.add_get("/metrics", _for_this_host(metrics) if config.bind == "loopback" else metrics)
+    app.on_response_prepare.append(_add_headers)
+    runner = Runner(app)  # anybody may connect here: malformed requests leave no traceback in the log
     await runner.setup()
     try:
         host = _HOSTS[config.bind]
@@ -165,7 +168,7 @@ async def _listening(
             listening = listen(host, config.port, shared=shared)
         except OSError as error:
             raise OSError(f"gateway.metrics.port: can't listen on {host}:{config.port}: {error.strerror}") from error
-        await web.SockSite(runner, listening).start()
+        await runner.listen(listening)
         log.info("Metrics are served", host=host, port=config.port)
         yield
     finally:
@@ -176,12 +179,20 @@ def _shows_probes() -> bool:
     return shows_info() and shows_debug()
 
 
-@web.middleware
-async def _only_this_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _for_this_host(handler: Handler) -> Handler:
     """No web page reads the metrics through DNS rebinding: see `gateway.access.host`."""
-    if not _THIS_HOST.allows(request.headers):
-        raise web.HTTPForbidden
-    return await handler(request)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if not _THIS_HOST.allows(request.headers):
+            raise web.HTTPForbidden
+        return await handler(request)
+
+    return answer
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY_HEADERS)
+    del response.headers["Server"]
 
 
 _THIS_HOST = HostPolicy()

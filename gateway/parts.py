@@ -22,7 +22,8 @@ from gateway.ledger.journal import FOLDER, Journal
 from gateway.ledger.ledger import Ledger
 from gateway.metrics.registry import Registry
 from gateway.observe.deferred import Deferred
-from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
+from gateway.runs.configured import cooldowns_from
+from gateway.runs.cooldowns import Cooldowns
 from gateway.runs.recent_runs import RecentRuns
 from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
@@ -170,13 +171,3 @@ def limits_from(retry: RetryConfig) -> Limits:
         ),
         stall_after=retry.stall_after_ms / 1000,
     )
-
-
-def cooldown_policy(retry: RetryConfig) -> CooldownPolicy:
-    """Milliseconds of the file → seconds."""
-    return CooldownPolicy(seconds=retry.cooldown_ms / 1000, max_seconds=retry.max_cooldown_ms / 1000)
-
-
-def cooldowns_from(retry: RetryConfig) -> Cooldowns:
-    """No candidate cools down yet; in the time of the running loop."""
-    return Cooldowns(cooldown_policy(retry), clock=asyncio.get_running_loop().time)

@@ -1,7 +1,6 @@
 """Configuration → the snapshot that requests use, with what only it holds. HTTP and the command line share it."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,22 +14,18 @@ from gateway.access.host import HostPolicy
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
-from gateway.config.endpoints import EmbeddingsConfig, EndpointsConfig, FilesConfig, ImagesConfig
-from gateway.config.gateway import GatewayConfig, RetryConfig
+from gateway.config.endpoints import EmbeddingsConfig, EndpointsConfig
+from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
 from gateway.core.lifetime import Lifetime
 from gateway.core.names import ModelRef
 from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
 from gateway.http.quota_policies import budget_policies_from, policies_from
-from gateway.media.document import PdfLimits
-from gateway.media.fetch import Fetcher, FetchPolicy
-from gateway.media.files import FilePolicy
-from gateway.media.images import ImagePolicy
-from gateway.media.reader import DocumentReader
+from gateway.media.configured import file_policy_from, image_policy_from
 from gateway.metrics.registry import Registry
 from gateway.parts import Parts, limits_from, open_parts
-from gateway.runs.attempts import RetryPolicy
+from gateway.runs.configured import retry_policy_from
 from gateway.runs.context import RunContext
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.observers import log_run
@@ -46,7 +41,7 @@ from gateway.upstream.embedded import MODEL
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 from gateway.upstream.signers import token_sources
-from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
+from gateway.validation.embedded import EMBEDDED_EMBEDDING, embedded_joins
 from gateway.wire.openai_chat.embeddings import EmbeddingLimits
 from openclaw_ratelimit import Quota, QuotaPolicy
 
@@ -183,21 +178,6 @@ def _quota(gateway: GatewayConfig, parts: Parts, budgets: Sequence[QuotaPolicy])
     return parts.quota.with_policies(policies)
 
 
-def retry_policy_from(retry: RetryConfig) -> RetryPolicy:
-    """Milliseconds of the file → seconds."""
-    return RetryPolicy(
-        clock=asyncio.get_running_loop().time,
-        sleep=asyncio.sleep,
-        random=random.random,
-        retries=retry.max_retries,
-        backoff=retry.backoff_ms / 1000,
-        max_backoff=retry.max_backoff_ms / 1000,
-        fallback_hint=retry.fallback_retry_after_ms / 1000,
-        max_hint=retry.max_retry_after_ms / 1000,
-        hedge_after=None if retry.hedge_after_ms is None else retry.hedge_after_ms / 1000,
-    )
-
-
 def _run_context(
     config: GatewayConfig,
     providers: Mapping[str, Provider],
@@ -238,35 +218,11 @@ def _uses_provider(directory: Directory, provider: str) -> bool:
 
 
 def _media_policies(endpoints: EndpointsConfig, stack: AsyncExitStack) -> MediaPolicies:
-    response_images = _image_policy(endpoints.responses.images, stack, "input")
+    response_images = image_policy_from(endpoints.responses.images, stack, "input")
     return MediaPolicies(
-        images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
+        images=image_policy_from(endpoints.chat_completions.images, stack, "messages"),
         response_images=response_images,
         message_images=replace(response_images, field="content"),
-        response_files=_file_policy(endpoints.responses.files, stack),
+        response_files=file_policy_from(endpoints.responses.files, stack),
         max_url_parts=endpoints.responses.max_url_parts,
     )
-
-
-def _image_policy(config: ImagesConfig, stack: AsyncExitStack, field: str) -> ImagePolicy:
-    mimes = frozenset(config.allowed_mimes)
-    if not config.allow_url:
-        return ImagePolicy(mimes, config.max_bytes, field=field)
-    policy = FetchPolicy(config.url_allowlist, config.max_redirects, config.timeout_ms / 1000)
-    fetcher = Fetcher(policy)
-    stack.push_async_callback(fetcher.close)
-    return ImagePolicy(mimes, config.max_bytes, fetcher.fetch, field)
-
-
-def _file_policy(config: FilesConfig, stack: AsyncExitStack) -> FilePolicy:
-    pdf = PdfLimits(config.pdf.max_pages, config.pdf.max_pixels, config.pdf.min_text_chars)
-    policy = FilePolicy(
-        frozenset(config.allowed_mimes), config.max_bytes, config.max_chars, reader=DocumentReader(), pdf=pdf
-    )
-    if not config.allow_url:
-        return policy
-    fetcher = Fetcher(
-        FetchPolicy(config.url_allowlist, config.max_redirects, config.timeout_ms / 1000, code="invalid_file_url")
-    )
-    stack.push_async_callback(fetcher.close)
-    return replace(policy, fetch=fetcher.fetch)

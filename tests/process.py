@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from tests.fork_server import ForkedProcess
+
 MAX_WAIT = 60.0  # seconds for a start on a very busy machine, and for an end; a wait ends as soon as it can
 # Below the system's ephemeral ports, which clients' connections use. So are the ports of Redis clusters among
 # themselves, which are 10,000 higher.
@@ -22,7 +24,7 @@ _claims: deque[socket.socket] = deque()
 class Process:
     """A started program; `output` and `errors` are all that it has written so far."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         self._process = process
@@ -49,8 +51,11 @@ class Process:
 
     async def wait_for_output(self, text: str, max_wait: float = MAX_WAIT) -> None:
         """Wait until `text` was written to either stream. Fails when the process ends without it."""
-        async with asyncio.timeout(max_wait), self._news:
-            await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
+        try:
+            async with asyncio.timeout(max_wait), self._news:
+                await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
+        except TimeoutError:
+            raise AssertionError(f"{text!r} was not written: {self.output}{self.errors}") from None
         assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
 
     async def wrote(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.agents.agent import Agent
 from gateway.agents.directory import Directory
-from gateway.agents.model_chain import ModelNames, chain_of, model_names
+from gateway.agents.model_chain import ModelNames, chain_of, embedding_provider, model_names
 from gateway.agents.prompt import Caps, Prompt
 from gateway.agents.tool_limits import ToolLimits
 from gateway.config.agents import AgentSettings
@@ -73,7 +73,7 @@ def embedding_choice(config: Config, entry: AgentSettings) -> tuple[str | None, 
     for source in (entry.embedding, config.agents.defaults.embedding, config.memory.search):
         if source is None or provider is not None:
             continue
-        provider = source.provider.strip().lower() if source.provider else None
+        provider = embedding_provider(source, config.models)
         model = model or source.model
         dimensions = dimensions or source.output_dimensionality
     return provider, model, dimensions

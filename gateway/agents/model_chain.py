@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gateway.config.agents import AgentSettings
+from gateway.config.memory import MemorySearchConfig
 from gateway.config.problems import Problem, join
 from gateway.config.providers import ModelsConfig
 from gateway.config.root import Config
@@ -63,8 +64,20 @@ def named_providers(config: Config) -> frozenset[str]:
             embeddings.append(settings.embedding)
     for search in embeddings:
         refs.append(parse_model_ref(search.model or "", ""))
-        refs.append(ModelRef(search.provider.strip().lower(), "") if search.provider else None)
+        provider = embedding_provider(search, config.models)
+        refs.append(ModelRef(provider, "") if provider else None)
     return frozenset(ref.provider for ref in refs if ref is not None and ref.provider)
+
+
+def embedding_provider(search: MemorySearchConfig, models: ModelsConfig) -> str | None:
+    """The id of the provider that a search names; OpenClaw has names of its own for some makers' embeddings."""
+    name = (search.provider or "").strip().lower()
+    if name in models.providers:
+        return name
+    return _EMBEDDINGS.get(name, name) or None
+
+
+_EMBEDDINGS = {"gemini": "google", "bedrock": "amazon-bedrock", "auto": ""}
 
 
 def provider_of_bare(name: str, models: ModelsConfig) -> str:

@@ -179,7 +179,7 @@ def _works(valid: Valid) -> Iterator[Finding]:
     for agent in valid.directory.agents:
         default = ", the default agent" if agent is valid.directory.default else ""
         yield Finding(f"agents.entries.{agent.id}", "works", " → ".join(map(str, agent.candidates)) + default)
-    for provider in valid.providers.values():
+    for provider in {one.id: one for one in valid.providers.values()}.values():  # one may have several ids
         yield Finding(
             f"models.providers.{provider.id}", "works", f"{provider.address}, {provider.wire}, {_key(provider)}"
         )

@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol, cast
 
+from gateway.cli.signals import ignore_harmless
 from gateway.core.errors import ConfigError
 from gateway.core.printable import printable
 
@@ -59,10 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words.pop(0) if words and not words[0].startswith("-") else "serve"
     if name not in COMMANDS:
         _overview().parse_args([name])
-    command = _command(name)
+    if name == "serve" and argv is None:  # the process is this command's own
+        ignore_harmless()
     parser = argparse.ArgumentParser(prog=PROGRAM)
-    command.add_parser(parser.add_subparsers(dest="command", required=True))
     try:
+        command = _command(name)
+        command.add_parser(parser.add_subparsers(dest="command", required=True))
         return command.run(parser.parse_args([name, *words]))
     except ConfigError as error:
         print_problems(error)

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import styled
@@ -52,7 +53,7 @@ def _shown(valid: Valid) -> dict[str, list[dict[str, Any]]]:
         for agent in directory.agents
     ]
     providers: list[dict[str, Any]] = [
-        {"id": one.id, "base_url": str(one.base_url), "models": list(one.models)}
+        {"id": one.id, "base_url": _without_secrets(str(one.base_url)), "models": list(one.models)}
         for one in valid.providers.values()
         if one.api_key or one.id in valid.loaded.config.models.providers
     ]
@@ -60,3 +61,9 @@ def _shown(valid: Valid) -> dict[str, list[dict[str, Any]]]:
         models = [MODEL.chat_model, MODEL.embedding_model]
         providers.append({"id": MODEL.provider, "base_url": None, "models": models})
     return {"agents": agents, "providers": providers}
+
+
+def _without_secrets(url: str) -> str:
+    """The URL without its login and its query, which may hold a key."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

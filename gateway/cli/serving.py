@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.app import GENERATIONS, create_app
-from gateway.cli.allocator import return_large_blocks
+from gateway.cli.allocator import return_large_blocks, returning_free_pages
 from gateway.cli.stop import Stop
 from gateway.config.gateway import DrainConfig, GatewayConfig
 from gateway.config.load import Loaded
@@ -24,7 +24,7 @@ from gateway.http.server.shutdown import DrainPolicy, drain
 from gateway.http.server.tls import ServerTls
 from gateway.monitoring import OtherProcesses
 from gateway.observe import log as logs
-from gateway.validation import tls_files
+from gateway.validation.certificates import tls_files
 
 _HOSTS = {"loopback": "127.0.0.1", "auto": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104  what `lan` means
 
@@ -79,7 +79,8 @@ async def serve_until_stopped(
     gc.freeze()
     gc.set_threshold(20000, 20, 100)
     serving()
-    await stop.requested.wait()
+    async with returning_free_pages():
+        await stop.requested.wait()
     await stop_reloading()
     drain_config = app[GENERATIONS].config.gateway.drain
     await drain(runner, app[DRAIN], drain_policy(drain_config), stop.force, notice=stop.notice)

@@ -5,6 +5,8 @@ import signal
 
 import structlog
 
+from gateway.cli.signals import HARMLESS
+
 log = structlog.get_logger(__name__)
 
 
@@ -54,12 +56,9 @@ class Stop:
 
 
 def ignore_others() -> None:
-    """Log the other signals that would end the process with everything that it is doing, in the running loop.
-
-    SIGHUP reloads the configuration once the gateway serves (`gateway.cli.reload_triggers`).
-    """
+    """Log the other signals that would end the process with everything that it is doing, in the running loop."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+    for number in HARMLESS:
         loop.add_signal_handler(number, _log_ignored, number)
 
 

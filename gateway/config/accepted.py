@@ -25,17 +25,15 @@ RESPONSES = frozenset({"maxBodyBytes"})
 
 MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
 PROVIDER = frozenset({
-    "agentRuntime", "injectNumCtxForOpenAICompat", "localService",
+    "agentRuntime", "localService",
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource"})
 COMPAT = frozenset({
-    "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool",
-    "requiresAssistantAfterToolResult", "requiresMistralToolIds",
-    "requiresOpenAiAnthropicToolPayload", "requiresThinkingAsText",
+    "appendOnlyRuntimeContext", "codeMode", "nativeWebSearchTool",
+    "requiresOpenAiAnthropicToolPayload",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
     "toolCallArgumentsEncoding",
-    "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 
 PROFILES = frozenset({"cooldowns"})
@@ -58,12 +56,18 @@ AGENT = frozenset({
     "voiceModel",
 })  # fmt: skip
 MODEL_SETTINGS = frozenset({"agentRuntime", "codeMode", "pickerRuntimes", "streaming"})
+PARAMS = frozenset({
+    "anthropicCompactThreshold", "anthropicServerCompaction", "context1m", "fastAutoOnSeconds", "fastMode", "fast_mode",
+    "openaiWsWarmup", "preserveThinking", "responsesCompactThreshold", "responsesServerCompaction", "streaming",
+    "transport",
+})  # fmt: skip
+"""In `params` of any section: settings of OpenClaw's runtime, which are no fields of a request."""
 MODEL_CHOICE = frozenset({"timeoutMs"})
 
 MEMORY = frozenset({"backend", "citations", "isolation", "qmd"})
 MEMORY_SEARCH = frozenset({
     "cache", "chunking", "documentInputType", "enabled", "experimental", "extraPaths", "fallback", "inputType", "local",
-    "multimodal", "qmd", "query", "queryInputType", "rememberAcrossConversations", "remote", "sources", "store", "sync",
+    "multimodal", "qmd", "query", "queryInputType", "rememberAcrossConversations", "sources", "store", "sync",
 })  # fmt: skip
 
 SESSION = frozenset({

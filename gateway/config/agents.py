@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config import accepted
 from gateway.config.memory import MemoryConfig, MemorySearchConfig
+from gateway.config.params import RequestParams
 from gateway.config.section import Count, PositiveCount, Section
 from gateway.config.tools import ToolAccess
 from gateway.core.names import is_agent_id
@@ -43,7 +44,7 @@ class ModelSettings(Section):
     INERT: ClassVar[frozenset[str]] = frozenset({"params"})
 
     alias: str | None = None
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: RequestParams = Field(default_factory=dict)
 
 
 class ModelPolicy(Section):
@@ -62,7 +63,7 @@ class AgentSettings(Section):
     model: Annotated[ModelChoice, BeforeValidator(_choice)] | None = None
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     model_policy: ModelPolicy = ModelPolicy()
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: RequestParams = Field(default_factory=dict)
     name: str | None = None
     workspace: str | None = None
     system_prompt: str | None = None

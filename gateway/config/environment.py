@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.problems import Problem, join
+from gateway.config.secrets import MISSING, Resolver
 
 _FILLED = (
     (("gateway", "auth"), "token", "OPENCLAW_GATEWAY_TOKEN"),
@@ -28,7 +29,10 @@ def config_file(path: Path | None, env: Mapping[str, str]) -> Path:
 
 
 def with_file_variables(env: Mapping[str, str], section: Any) -> tuple[dict[str, str], list[Problem]]:
-    """`env` over the file's `env` section, which is `{vars: {NAME: "value"}}`, or names directly (as in OpenClaw)."""
+    """`env` over the file's `env` section, whose values may refer to `env`.
+
+    The section is `{vars: {NAME: "value"}}`, or names directly (as in OpenClaw).
+    """
     if section is None:
         return dict(env), []
     if not isinstance(section, dict):
@@ -42,7 +46,10 @@ def with_file_variables(env: Mapping[str, str], section: Any) -> tuple[dict[str,
     problems = [
         Problem(join(path, name), "must be a string") for path, name, value in variables if not isinstance(value, str)
     ]
-    texts = {name: value for _, name, value in variables if isinstance(value, str)}
+    # A reference to a variable that is not set leaves this one unset, too: its own text is no value.
+    resolver = Resolver(env, Path())
+    values = {name: resolver.resolve(value, name) for _, name, value in variables if isinstance(value, str)}
+    texts = {name: value for name, value in values.items() if value is not MISSING}
     return {**texts, **{name: value for name, value in env.items() if value or name not in texts}}, problems
 
 

@@ -11,8 +11,8 @@ from gateway.config.section import PositiveCount, Section
 from gateway.core.client_key import DEFAULT_SCOPES, digest_of, parse_time
 
 
-def _time(value: Any) -> Any:
-    return parse_time(value) if isinstance(value, str) else value
+def _time(value: Any) -> float:
+    return parse_time(value if isinstance(value, str) else "")  # a number could be NaN, and the key would never expire
 
 
 Time = Annotated[float, BeforeValidator(_time)]

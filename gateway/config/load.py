@@ -13,13 +13,14 @@ from gateway.config.auth import GeneratedToken
 from gateway.config.auth_rules import mode_is_explicit
 from gateway.config.dotenv import with_state_variables
 from gateway.config.environment import config_file, enable, fill, state_directory, with_file_variables
-from gateway.config.problems import Problem, from_pydantic, unreported
+from gateway.config.problems import Problem, from_pydantic, join, unreported
 from gateway.config.profile_store import stored_profiles, with_stored
 from gateway.config.root import Config
 from gateway.config.rules import RULES
 from gateway.config.secrets import Resolver, SecretsConfig
 from gateway.config.shape import Walk, nearest, unknown
 from gateway.config.starter import new_token
+from gateway.config.unset import leave_out_unneeded
 from gateway.core.errors import ConfigError
 
 Check = Callable[[Config, Mapping[str, str]], Iterable[Problem]]
@@ -34,7 +35,8 @@ class Loaded:
     """A configuration and where it came from.
 
     `ignored` names top-level sections that this gateway does not serve; `inert` are paths of keys that the file sets
-    and that have no effect; `env` is the environment with the file's own `env` section below it.
+    and that have no effect; `env` is the environment with the file's own `env` section below it. `warnings` are about
+    values that are left out.
     """
 
     config: Config
@@ -43,6 +45,7 @@ class Loaded:
     inert: tuple[str, ...] = ()
     state_directory: Path = field(default_factory=Path)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(
@@ -84,7 +87,7 @@ def load(
     walk = Walk(resolver)
     resolver.secrets = _secrets(ours.pop("secrets", {}), walk, resolver)
     clean = walk.section(ours, Config, "")
-    _resolve_key_names(clean, resolver)
+    warnings = [*resolver.warnings, *_resolve_key_names(clean, resolver), *leave_out_unneeded(clean, resolver)]
     if isinstance(clean.get("agents"), dict):
         # Here already, so that problems of an agent name a path that is in the tree.
         clean["agents"] = gathered(clean["agents"])
@@ -97,7 +100,7 @@ def load(
         lambda config: complete(config, variables),
         lambda config: [one for check in checks for one in check(config, variables)],
     )
-    return Loaded(_settled(config), file, ignored, walk.inert, state, variables)
+    return Loaded(_settled(config), file, ignored, walk.inert, state, variables, tuple(warnings))
 
 
 def _sections(tree: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...], list[Problem]]:
@@ -129,13 +132,20 @@ def _secrets(section: Any, walk: Walk, resolver: Resolver) -> SecretsConfig:
         return SecretsConfig()
 
 
-def _resolve_key_names(tree: dict[str, Any], resolver: Resolver) -> None:
-    """Replace each provider key that is the bare name of an environment variable."""
+def _resolve_key_names(tree: dict[str, Any], resolver: Resolver) -> list[Problem]:
+    """Replace each provider key that is the bare name of an environment variable; warnings about variables that are
+    not set. Such a text is sent as it is: servers without keys accept any.
+    """
+    warnings = []
     models = tree.get("models")
     providers = models.get("providers") if isinstance(models, dict) else None
-    for provider in providers.values() if isinstance(providers, dict) else ():
-        if isinstance(provider, dict) and isinstance(provider.get("apiKey"), str):
-            provider["apiKey"] = resolver.key(provider["apiKey"])
+    for name, provider in providers.items() if isinstance(providers, dict) else ():
+        if isinstance(provider, dict) and isinstance(key := provider.get("apiKey"), str):
+            provider["apiKey"] = resolver.key(key)
+            if resolver.is_unset_name(key):
+                text = "looks like the name of an environment variable that is not set, and is sent as the key itself"
+                warnings.append(Problem(join(join("models.providers", name), "apiKey"), f"{text}; set the variable"))
+    return warnings
 
 
 def _checked(
@@ -169,19 +179,24 @@ def _validated(tree: dict[str, Any]) -> tuple[Config, list[Problem]]:
         return Config.model_validate(tree), []
     except ValidationError as error:
         refused = from_pydantic(error, tree)
+        gone: list[tuple[int | str, ...]] = []
         for detail in error.errors(include_url=False, include_input=False):
-            _leave_out(tree, detail["loc"])
+            loc = detail["loc"]
+            if not any(loc[: len(one)] == one for one in gone):  # else another refused value has taken it with it
+                gone.append(_leave_out(tree, loc))
     return Config.model_validate(tree), refused
 
 
-def _leave_out(tree: Any, loc: tuple[int | str, ...]) -> None:
-    for part, following in zip(loc, (*loc[1:], None), strict=True):
+def _leave_out(tree: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Delete the innermost part of objects that holds `loc`; returns its path."""
+    for depth, (part, following) in enumerate(zip(loc, (*loc[1:], None), strict=True), start=1):
         if part not in tree:
-            return
+            break
         if not isinstance(tree[part], dict) or following not in tree[part]:
             del tree[part]
-            return
+            return loc[:depth]
         tree = tree[part]
+    return loc
 
 
 def _settled(config: Config) -> Config:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from gateway.config import accepted
+from gateway.config.provider_ids import same_provider
 from gateway.config.section import Section
 
 
@@ -36,9 +37,10 @@ class ProfilesConfig(Section):
         return tuple(dict.fromkeys(key.get_secret_value() for key in keys if key is not None))
 
     def of(self, provider: str) -> Iterator[tuple[str, ProfileConfig]]:
-        """The profiles of a provider: those of its `order`, or all."""
-        wanted = {name.strip().lower(): names for name, names in self.order.items()}.get(provider)
+        """The profiles of a provider, under any of its ids: those of its `order`, or all."""
+        provider = same_provider(provider)
+        wanted = {same_provider(name): names for name, names in self.order.items()}.get(provider)
         for name in self.profiles if wanted is None else wanted:
             profile = self.profiles.get(name)
-            if profile is not None and profile.provider.strip().lower() == provider:
+            if profile is not None and same_provider(profile.provider) == provider:
                 yield name, profile

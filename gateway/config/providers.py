@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from gateway.config import accepted
+from gateway.config.params import RequestParams
 from gateway.config.secret import Secret
 from gateway.config.section import PositiveCount, Seconds, Section
 
@@ -60,6 +61,12 @@ class CompatConfig(Section):
     thinking_format: (
         Literal["openai", "openrouter", "deepseek", "zai", "together", "qwen", "qwen-chat-template"] | None
     ) = None
+    requires_assistant_after_tool_result: bool | None = None
+    requires_thinking_as_text: bool | None = None
+    visible_reasoning_detail_types: tuple[str, ...] | None = None
+    zai_tool_stream: bool | None = None
+    requires_mistral_tool_ids: bool | None = None
+    cache_control_format: Literal["anthropic"] | None = None
     unsupported_tool_schema_keywords: tuple[str, ...] | None = None
     tool_schema_profile: Literal["gemini", "llamacpp", "xai"] | None = None
     accepts_prefill: bool | None = None
@@ -127,7 +134,7 @@ class ModelConfig(Section):
     cost: CostConfig = CostConfig()
     compat: CompatConfig = CompatConfig()
     headers: dict[str, Secret] = Field(default_factory=dict)
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: RequestParams = Field(default_factory=dict)
     thinking_level_map: dict[ThinkingLevel, str | None] = Field(default_factory=dict)
 
 
@@ -190,6 +197,7 @@ class ProviderConfig(Section):
     auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
     auth_header: bool | None = None
     region: str | None = None
+    inject_num_ctx: bool = Field(default=True, alias="injectNumCtxForOpenAICompat")
     headers: dict[str, Secret] = Field(default_factory=dict)
     request: RequestConfig = RequestConfig()
     timeout_seconds: Seconds | None = None
@@ -198,7 +206,7 @@ class ProviderConfig(Section):
     context_window: PositiveCount | None = None
     context_tokens: PositiveCount | None = None
     max_tokens: PositiveCount | None = None
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: RequestParams = Field(default_factory=dict)
     models: tuple[ModelConfig, ...] = ()
 
 

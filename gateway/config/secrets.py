@@ -17,6 +17,9 @@ from gateway.config.problems import Problem, join
 from gateway.config.section import Section
 
 _VARIABLE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)(?::-([^${}]*))?\}")
+_FOREIGN = re.compile(r"\s*\$?\{(?:env:|env\.|secret:|process\.env\.)([A-Za-z_][A-Za-z0-9_]*)\}\s*")
+_OWN_SECRETS = "gateway.auth."
+_SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN|SECRET|PAT)")
 _NAMED_KEY = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 _MAX_BYTES = 1024 * 1024
 
@@ -69,7 +72,9 @@ def is_reference(value: object) -> bool:
 class Resolver:
     """Resolves values. One that can't be resolved is reported in `problems` and returned as MISSING.
 
-    Paths of secret files are relative to `directory`, that of the configuration file. `files` gets those that are read.
+    Paths of secret files are relative to `directory`, that of the configuration file. `files` gets those that are read,
+    `absent` why values can't be had that some parts work without, by path, and `warnings` texts that only look like
+    references.
     """
 
     env: Mapping[str, str]
@@ -77,6 +82,8 @@ class Resolver:
     secrets: SecretsConfig = field(default_factory=SecretsConfig)
     problems: list[Problem] = field(default_factory=list)
     files: set[Path] = field(default_factory=set)
+    absent: dict[str, str] = field(default_factory=dict)
+    warnings: list[Problem] = field(default_factory=list)
 
     def resolve(self, value: Any, path: str) -> Any:
         """`value` with everything inside it resolved."""
@@ -96,13 +103,23 @@ class Resolver:
         """A provider key written as the bare name of an environment variable that is set (as in OpenClaw)."""
         return self.env.get(value) or value if _NAMED_KEY.fullmatch(value) else value
 
+    def is_unset_name(self, value: str) -> bool:
+        """Whether a provider key looks like the name of a variable that is not set."""
+        return bool(_SECRET_NAME.fullmatch(value)) and not self.env.get(value)
+
     def _text(self, text: str, path: str) -> str | Missing:
         absent = [match[2] for match in _VARIABLE.finditer(text) if not self._is_set(match)]
         if absent:
             names = ", ".join(dict.fromkeys(absent))
-            return self._fail(
-                path, f"environment variable {names} is not set; set it, or write ${{{absent[0]}:-value}}"
+            return self._absent(
+                path, f"environment variable {names} is not set", f"set it, or write ${{{absent[0]}:-value}}"
             )
+        if foreign := _FOREIGN.fullmatch(text):
+            problem = Problem(path, f"is no reference to an environment variable; write ${{{foreign[1]}}}")
+            if path.startswith(_OWN_SECRETS):  # everybody could guess it
+                self.problems.append(problem)
+                return MISSING
+            self.warnings.append(problem)
         return _VARIABLE.sub(self._replacement, text)
 
     def _is_set(self, match: re.Match[str]) -> bool:
@@ -116,7 +133,7 @@ class Resolver:
     def _reference(self, reference: dict[str, Any], path: str) -> str | Missing:
         source, name = reference["source"], reference["id"]
         if source not in ("env", "file"):
-            return self._fail(path, f'secret references to "{source}" are not supported; use "env" or "file"')
+            return self._absent(path, f'secret references to "{source}" are not supported', 'use "env" or "file"')
         defaults = self.secrets.defaults
         alias = reference.get("provider") or (defaults.env if source == "env" else defaults.file)
         provider = self.secrets.providers.get(alias)
@@ -126,7 +143,9 @@ class Resolver:
             return self._from_file(provider, alias, str(name), path)
         if provider is not None and provider.allowlist is not None and name not in provider.allowlist:
             return self._fail(path, f"{name} is not in secrets.providers.{alias}.allowlist; add it there")
-        return self.env.get(str(name)) or self._fail(path, f"environment variable {name} is not set; set it")
+        if value := self.env.get(str(name)):
+            return value
+        return self._absent(path, f"environment variable {name} is not set", "set it")
 
     def _from_file(self, provider: SecretProviderConfig | None, alias: str, pointer: str, path: str) -> str | Missing:
         if provider is None or provider.path is None:
@@ -155,6 +174,10 @@ class Resolver:
         if isinstance(value, str) and pointer.startswith("/"):
             return value
         return self._fail(path, f'secret file {file} has no string at "{pointer}"; an id looks like /providers/openai')
+
+    def _absent(self, path: str, reason: str, remedy: str) -> Missing:
+        self.absent[path] = reason
+        return self._fail(path, f"{reason}; {remedy}")
 
     def _fail(self, path: str, text: str) -> Missing:
         self.problems.append(Problem(path, text))

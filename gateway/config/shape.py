@@ -10,6 +10,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from gateway.config import accepted
 from gateway.config.problems import Problem, join
 from gateway.config.secrets import MISSING, Resolver, is_reference
 from gateway.config.section import Section
@@ -17,6 +18,7 @@ from gateway.config.section import Section
 _Fields = dict[str, tuple[str, type[Section]] | None]
 
 
+_PARAMS = "params"
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -53,10 +55,17 @@ class Walk:
             else:
                 if key in _inert(model):
                     self._note(here)
+                elif key == _PARAMS and isinstance(value, dict):
+                    self._note_params(value, here)
                 resolved = self._value(value, fields[key], here)
                 if resolved is not MISSING:
                     result[key] = resolved
         return result
+
+    def _note_params(self, params: dict[str, Any], path: str) -> None:
+        for name in params:
+            if name in accepted.PARAMS:
+                self._note(join(path, name))
 
     def _note(self, path: str) -> None:
         path = _INDEX.sub("[]", path)

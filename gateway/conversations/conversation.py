@@ -33,6 +33,10 @@ from gateway.state.sessions.store import SessionStore
 log = structlog.get_logger(__name__)
 
 _LARGE = 2**18  # bytes; decoding a longer transcript takes milliseconds, so a thread does it
+_UNREADABLE = (
+    "This conversation can't be read: a newer version of the gateway wrote a part of it, or it is damaged. "
+    "Delete it, or use another name."
+)
 _MAX_NOTES = 10  # in a row: without a limit, endless retries would displace the turns from the transcript
 
 
@@ -117,7 +121,7 @@ class Conversation:
         except BaseException as error:
             await self.leave(None)
             if isinstance(error, UnknownVersion):
-                raise Unavailable("This conversation was continued by a newer version of the gateway.") from error
+                raise Unavailable(_UNREADABLE) from error
             raise
 
     async def _read(self, entries: tuple[bytes, ...]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message, Text
-from gateway.core.message_json import read_messages, write_messages
+from gateway.core.message_json import UnknownVersion, read_messages, write_messages
 
 _SUMMARY = "Summary of the earlier conversation, of which only the end follows:"
 
@@ -90,7 +90,16 @@ class View:
 
 
 def view(transcript: Sequence[bytes]) -> View:
-    """The view of a transcript, oldest message first. Raises UnknownVersion."""
+    """The view of a transcript, oldest message first. Raises UnknownVersion, also for what is no transcript."""
+    try:
+        return _view(transcript)
+    except UnknownVersion:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UnknownVersion("an entry is damaged") from error
+
+
+def _view(transcript: Sequence[bytes]) -> View:
     entries = [loads(stored) for stored in transcript]
     first = 0
     summary: tuple[Message, ...] = ()

@@ -1,6 +1,7 @@
 """Joins the events of one answer to the answer, complete or so far. No other code joins deltas.
 
-Adding a batch costs one append. The events are joined when a property is read, or after many batches.
+Adding a batch costs one append. The events are joined when a property is read, after many small batches, and at once
+after large ones.
 """
 
 from typing import Any
@@ -24,7 +25,8 @@ from gateway.core.message import Citation, Foreign, Message, Part, Refusal, Text
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import NO_USAGE, Usage
 
-_PENDING_BATCHES = 128
+_FIRST_PENDING, _MAX_PENDING = 8, 128  # batches
+_LARGE = 2**15  # characters between two joins; then the next batch is joined at once
 
 _REFUSAL = Refusal("")
 _Content = list[RawText] | Thinking | Foreign | Refusal | int
@@ -36,8 +38,8 @@ _RANKS: dict[type, int] = {Thinking: 0, Text: 1, Refusal: 2, ToolCall: 3}
 class Accumulator:
     """The events of one answer so far.
 
-    `limit` is the maximum of characters of text and arguments: beyond it they are dropped and `overflowed` is True.
-    None means no limit.
+    `limit` is the maximum of characters of text, arguments and unfinished reasoning: beyond it they are dropped and
+    `overflowed` is True; logprobs are dropped at once then. None means no limit.
     """
 
     __slots__ = (
@@ -47,6 +49,7 @@ class Accumulator:
         "_finish",
         "_limit",
         "_logprobs",
+        "_max_pending",
         "_order",
         "_overflowed",
         "_pending",
@@ -62,6 +65,7 @@ class Accumulator:
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
         self._pending: list[Batch] = []
+        self._max_pending = _FIRST_PENDING
         self._size = 0
         self._texts: list[RawText] = []
         self._order: list[_Content] = [self._texts]
@@ -71,7 +75,7 @@ class Accumulator:
         self._thinking: list[Thinking] = []
         self._unfinished_thinking: list[str] = []
         self._citations: list[Citation] = []
-        self._logprobs: dict[str, Any] | None = None
+        self._logprobs: list[dict[str, Any]] = []
         self._usage: Usage | None = None
         self._finish: Finish | None = None
         self._tool_work: tuple[Message, ...] = ()
@@ -84,8 +88,11 @@ class Accumulator:
     def add(self, batch: Batch) -> None:
         """Add the next events of the answer. The batch must not change afterwards."""
         self._pending.append(batch)
-        if len(self._pending) >= _PENDING_BATCHES:
+        if len(self._pending) >= self._max_pending:
+            size = self._size
             self._join()
+            # Batches of a provider that sends large pieces must not wait in numbers: they stay whole until joined.
+            self._max_pending = min(2 * self._max_pending, _MAX_PENDING) if self._size - size < _LARGE else 1
 
     @property
     def overflowed(self) -> bool:
@@ -138,9 +145,9 @@ class Accumulator:
 
     @property
     def logprobs(self) -> dict[str, Any] | None:
-        """The logprobs of the text so far, joined."""
+        """The logprobs of the text so far, joined; None if there are none or if there is a limit."""
         self._join()
-        return self._logprobs
+        return _joined_logprobs(self._logprobs)
 
     @property
     def finished(self) -> bool:
@@ -167,7 +174,7 @@ class Accumulator:
             tool_calls=tuple(self.tool_calls.values()) if self._begins else (),
             thinking=self.thinking if self._thinking or self._unfinished_thinking else (),
             refusal="".join(self._refusal) or None if self._refusal else None,
-            logprobs=self._logprobs,
+            logprobs=_joined_logprobs(self._logprobs),
             tool_work=self._tool_work,
             citations=tuple(self._citations),
             raw_finish=finish.raw,
@@ -235,6 +242,7 @@ class Accumulator:
                 if type(content) is list:
                     content.clear()
             self._refusal.clear()
+            self._unfinished_thinking.clear()
             self._arguments = {index: [] for index in self._arguments}
 
     def _add(self, event: object) -> None:
@@ -242,7 +250,8 @@ class Accumulator:
             case TextDelta(raw, logprobs):
                 self._texts.append(raw)
                 self._size += len(event.text)
-                self._logprobs = _joined_logprobs(self._logprobs, logprobs)
+                if self._limit is None and isinstance(logprobs, dict):
+                    self._logprobs.append(logprobs)
             case ToolCallDelta(index, arguments):
                 self._size += len(arguments)
                 self._arguments[index].append(arguments)
@@ -294,11 +303,17 @@ def accumulated(events: Batch) -> Answer:
     return accumulator.answer()
 
 
-def _joined_logprobs(known: dict[str, Any] | None, more: Any) -> dict[str, Any] | None:
-    """OpenAI's `logprobs` of two consecutive texts: their token lists, concatenated."""
-    if known is None or not isinstance(more, dict):
-        return more if isinstance(more, dict) else known
-    return known | {
-        kind: [*known[kind], *tokens] if tokens and known.get(kind) else tokens or known.get(kind)
-        for kind, tokens in more.items()
-    }
+def _joined_logprobs(pieces: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """OpenAI's `logprobs` of consecutive texts: their token lists, concatenated. None without any."""
+    if len(pieces) < 2:
+        return pieces[0] if pieces else None
+    joined: dict[str, Any] = {}
+    for piece in pieces:
+        for kind, tokens in piece.items():
+            if not tokens:
+                joined.setdefault(kind, tokens)
+            elif joined.get(kind):
+                joined[kind] += tokens
+            else:
+                joined[kind] = [*tokens]
+    return joined

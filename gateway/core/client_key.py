@@ -69,11 +69,11 @@ def parse_time(text: str) -> float:
     """The Unix time of a date with a time and a zone (RFC 3339). Raises ValueError with what to write."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ValueError("must be a date, a time and a zone, such as 2027-01-31T00:00:00Z")
-    return time.timestamp()
+        if time.tzinfo is not None:
+            return time.astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        pass  # also a time of year 10,000 in UTC, which `format_time` can't write
+    raise ValueError("must be a date, a time and a zone, such as 2027-01-31T00:00:00Z")
 
 
 def format_time(seconds: float) -> str:

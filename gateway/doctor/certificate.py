@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.doctor.finding import Finding
 from gateway.doctor.setup import Setup
-from gateway.validation import tls_files
+from gateway.validation.certificates import tls_files
 
 WARNING_DAYS = 21
 _DAY = 86_400.0

@@ -10,7 +10,7 @@ from gateway.doctor.setup import Setup
 from gateway.state.configured import FILE
 from gateway.state.inspection import problem_of
 from gateway.state.schema import MIGRATIONS
-from gateway.validation import tls_files
+from gateway.validation.certificates import tls_files
 
 MIN_FREE = 2**30
 """Bytes."""

@@ -11,7 +11,7 @@ from gateway.doctor.certificate import first_certificate
 from gateway.doctor.finding import Finding
 from gateway.doctor.setup import Setup
 from gateway.http.server.tls import TlsFiles
-from gateway.validation import tls_files
+from gateway.validation.certificates import tls_files
 
 _TIMEOUT = 2.0  # seconds
 _EVERY = frozenset({"0.0.0.0", "::"})  # noqa: S104  the addresses that mean every interface

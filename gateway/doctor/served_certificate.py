@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from gateway.doctor.certificate import expiry, first_certificate
 from gateway.doctor.finding import Finding
 from gateway.doctor.setup import Setup
-from gateway.validation import tls_files
+from gateway.validation.certificates import tls_files
 
 _TIMEOUT = 2.0  # seconds
 

@@ -100,7 +100,11 @@ def _decoder(request: web.Request, limit: int) -> Decoder | None:
 
 
 class _Body:
-    """The parts of one body; a large one is reserved, and its values are counted."""
+    """The parts of one body; a large one is reserved, and its values are counted.
+
+    A large body grows in one block, which has a mapping of its own (`gateway.cli.allocator`). Its parts, collected,
+    would fill the heap, and small blocks between them would hold that memory in the process.
+    """
 
     def __init__(self, request: web.Request, limit: int, reservation: BodyReservation | None, token_ids: int) -> None:
         self._request = request
@@ -108,25 +112,30 @@ class _Body:
         self._limit = limit
         self._reservation = reservation
         self._parts: list[bytes] = []
-        self._size = self._counted = 0
+        self._large: bytearray | None = None
+        self._size = 0
 
     def add(self, part: bytes) -> None:
         """Add the next part. Raises PayloadTooLarge or Overloaded."""
         self._size += len(part)
         if self._size > self._limit:
             raise PayloadTooLarge("Payload too large")
-        self._parts.append(part)
-        if self._size > LARGE:
-            if self._reservation is None:
-                self._reservation = _reserved(self._request, self._token_ids)
-            self._reservation.grow(self._size)
-            for uncounted in self._parts[self._counted :]:
-                self._reservation.count(uncounted)
-            self._counted = len(self._parts)
+        if self._size <= LARGE:
+            self._parts.append(part)
+            return
+        if self._reservation is None:
+            self._reservation = _reserved(self._request, self._token_ids)
+        self._reservation.grow(self._size)
+        if self._large is None:
+            part = b"".join([*self._parts, part])
+            self._parts.clear()
+            self._large = bytearray()
+        self._reservation.count(part)
+        self._large += part
 
     def joined(self) -> bytes:
         """The whole body."""
-        return b"".join(self._parts)
+        return b"".join(self._parts) if self._large is None else bytes(self._large)
 
 
 def _reserved(request: web.Request, token_ids: int) -> BodyReservation:

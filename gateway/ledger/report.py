@@ -5,11 +5,14 @@ import datetime as dt
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import structlog
 from msgspec import Struct
 
 from gateway.core.price import NANODOLLARS
 from gateway.ledger.row import Row, Rows, decode_rows
 from gateway.state.usage.store import UsageStore
+
+log = structlog.get_logger(__name__)
 
 MAX_GROUPS = 10_000
 """Further groups are summed in one whose columns are "(others)"."""
@@ -122,10 +125,16 @@ async def rows(store: UsageStore, since: float, until: float, *, caller: str | N
 
 
 async def _segments(store: UsageStore, since: float) -> AsyncIterator[Rows]:
+    unreadable = 0
     async for page in store.read(since):
         for data in page:
-            yield decode_rows(data)
+            try:
+                yield decode_rows(data)
+            except ValueError:
+                unreadable += 1
             await asyncio.sleep(0)  # a long report must not hold up requests
+    if unreadable:
+        log.warning("Parts of the ledger are damaged and left out of a report", segments=unreadable)
 
 
 def _add(result: Report, group: tuple[str, ...], row: Row) -> None:

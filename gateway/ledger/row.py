@@ -96,5 +96,8 @@ def compress(data: bytes) -> bytes:
 
 
 def decode_rows(data: bytes) -> Rows:
-    """The rows of stored data."""
-    return _DECODER.decode(zlib.decompress(data))
+    """The rows of stored data. Raises ValueError if they can't be read."""
+    try:
+        return _DECODER.decode(zlib.decompress(data))
+    except zlib.error as error:
+        raise ValueError(str(error)) from None

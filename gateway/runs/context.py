@@ -7,12 +7,13 @@ from gateway.core.lifetime import Lifetime
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.runs.attempt_capture import AttemptCapture
-from gateway.runs.attempts import Attempts, RetryPolicy
+from gateway.runs.attempts import Attempts
 from gateway.runs.candidates import Candidate, candidates_for
 from gateway.runs.cooldowns import Cooldowns
 from gateway.runs.hedge import HedgingAttempts
 from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
+from gateway.runs.retry_policy import RetryPolicy
 from gateway.runs.trace import NO_ORIGIN, Observer, Origin, RunTrace
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Timeouts

@@ -22,8 +22,8 @@ from gateway.core.event import (
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
-MAX_SIZE = 4 * 2**20
-"""Characters; a longer answer is not replayed."""
+MAX_SIZE = 2**20
+"""Characters; a longer answer is not replayed. Models write half of it at most, and every stream holds so much."""
 
 Channel = str | int  # "text", "refusal", "foreign", or the index of a tool call
 

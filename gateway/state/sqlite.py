@@ -1,7 +1,8 @@
 """One SQLite file and one thread that uses it, so the event loop never waits for the disk.
 
 The thread runs all waiting jobs in one transaction and returns their results after the commit reaches the disk: data
-survives a power cut once the caller has a result. The first job creates the file and the thread.
+survives a power cut once the caller has a result. The first job creates the file and the thread. If the file is deleted
+or replaced meanwhile, the thread opens the one that is there: what it wrote to the other one would be lost.
 """
 
 import asyncio
@@ -14,10 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import structlog
+
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.state.health import StoreHealth
 from gateway.state.inspection import APPLICATION_ID, foreign, problem_of
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -52,6 +57,7 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._open_file: tuple[int, int] | None = None
         self._closed = False
 
     @property
@@ -105,6 +111,10 @@ class Database:
             closing = batch[-1] is None
             jobs = [job for job in batch if job is not None]
             try:
+                if connection is not None and jobs and self._is_replaced():
+                    log.warning("The database file was deleted or replaced while it was open", path=str(self._path))
+                    connection.close()
+                    connection = None
                 if connection is None and jobs:
                     connection = self._open()
                 outcomes = [] if connection is None else _run_jobs(connection, jobs)
@@ -141,7 +151,9 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # other users must not read conversations
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)  # other users must not read conversations
+            self._open_file = _identity(os.fstat(file))
+            os.close(file)
         connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -153,6 +165,15 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _is_replaced(self) -> bool:
+        """Whether the file that is open is not at its path any more. Raises OSError."""
+        if self._path is None:
+            return False
+        try:
+            return _identity(self._path.stat()) != self._open_file
+        except FileNotFoundError:
+            return True
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
@@ -170,6 +191,10 @@ class Database:
         connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
+
+
+def _identity(file: os.stat_result) -> tuple[int, int]:
+    return file.st_dev, file.st_ino
 
 
 def _run_jobs(connection: sqlite3.Connection, jobs: list[_Job]) -> list[Any]:

@@ -47,9 +47,13 @@ def _image(part: Any, limits: ResultLimits) -> Image | None:
     if part.type != "image" or part.mime_type not in _IMAGES or len(part.data) > limits.image_characters:
         return None
     data = part.data.strip()
-    if not _BASE64.fullmatch(data) or len(data) % 4:
+    if not _is_base64(data):
         return None  # a provider would refuse the whole request
     return Image(f"data:{part.mime_type};base64,{data}")
+
+
+def _is_base64(data: str) -> bool:
+    return len(data) % 4 == 0 and _BASE64.fullmatch(data) is not None
 
 
 def _text(part: Any) -> str:
@@ -62,7 +66,7 @@ def _text(part: Any) -> str:
             return f"[left out: binary resource {part.resource.uri}]"
         case "resource_link":
             return f"[resource: {part.name} {part.uri}]"
-        case "image" if part.mime_type in _IMAGES and not _BASE64.fullmatch(part.data.strip()):
+        case "image" if part.mime_type in _IMAGES and not _is_base64(part.data.strip()):
             return "[left out: an image that is not valid base64]"
         case other:
             return f"[left out: {other} {getattr(part, 'mime_type', None) or ''}]"

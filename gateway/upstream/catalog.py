@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
+from gateway.config.provider_ids import OTHER_IDS
 from gateway.upstream.authorise import KeyHeaders, bearer, key_headers_of
 from gateway.upstream.model import model_from
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
@@ -83,15 +84,21 @@ def _rows(tables: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
         row = Row(
             table["base_url"],
             tuple(table["keys"]),
-            **{key: value for key, value in table.items() if key not in ("base_url", "keys", "aliases")},
+            **{key: value for key, value in table.items() if key not in ("base_url", "keys")},
         )
-        for one in (name, *table.get("aliases", ())):
+        for one in (name, *(other for other, first in OTHER_IDS.items() if first == name)):
             yield one, row
 
 
 _TABLES = _tables()
 
 CATALOG: Mapping[str, Row] = dict(_rows(_TABLES))
+
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    name: tuple(other for other, same in CATALOG.items() if same is row and other != name)
+    for name, row in CATALOG.items()
+}
+"""A provider → its other ids, which OpenClaw takes for the same."""
 
 REFUSED: Mapping[str, str] = {
     name: f"provider {name!r} {table['reason']}; {table['instead']}" for name, table in _TABLES["refused"].items()

@@ -14,10 +14,11 @@ from gateway.core.event import Batch, ThinkingDelta
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadline, Deadlines
-from gateway.upstream.failure import from_exception, from_status, named, presentable
+from gateway.upstream.failure import from_exception, named, presentable
 from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.upstream.quotes import texts_of
+from gateway.upstream.response_body import finish, read_whole, refusal
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
@@ -31,11 +32,7 @@ log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
 _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
-_MAX_ERROR_BODY = 64 * 1024
-_ERROR_BODY_WAIT = 5.0  # seconds
-_MAX_REPLY = 64 * 1024 * 1024
 _USAGE_WAIT = 1.0  # seconds to wait for token counts after a finish reason; the client's stream ends after that
-_GRACE = 0.05  # seconds for a finished stream to end, so that its connection can be reused
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +204,7 @@ class ProviderAnswer:
             return batch  # more content: the answer was not complete
         self.over = True
         batch = [*batch, *parser.close()]
-        await _finish(response)
+        await finish(response)
         return batch
 
     async def _read_trailing(self, response: Response, parser: Parser) -> Batch:
@@ -267,37 +264,3 @@ def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Time
     if not turn.stream:
         return max(timeouts.whole, timeouts.thinking) if slow else timeouts.whole
     return timeouts.thinking if slow else timeouts.first_event
-
-
-async def refusal(response: Response, wire: UpstreamFormat) -> UpstreamError:
-    """The failure that a response other than 200 reports; as much of its body as may be is read."""
-    body = b""
-    try:
-        async with asyncio.timeout(_ERROR_BODY_WAIT):
-            while len(body) < _MAX_ERROR_BODY and (data := await response.read()):
-                body += data
-    except (TransportError, TimeoutError) as error:
-        log.info("The body of an error response broke off", status=response.status, reason=type(error).__name__)
-    return from_status(wire, response.status, response.headers, body)
-
-
-async def read_whole(response: Response) -> bytes:
-    """The body of an answer. Raises UpstreamError as soon as it exceeds `_MAX_REPLY`."""
-    pieces: list[bytes] = []
-    size = 0
-    while data := await response.read():
-        size += len(data)
-        if size > _MAX_REPLY:
-            raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
-        pieces.append(data)
-    return b"".join(pieces)
-
-
-async def _finish(response: Response) -> None:
-    """Wait briefly for a finished stream to end, so that its connection can be reused; else abandon the connection."""
-    if not response.read_to_end:
-        try:
-            async with asyncio.timeout(_GRACE):
-                await response.read()
-        except (TransportError, TimeoutError):
-            response.abandon()

@@ -13,13 +13,15 @@ from yarl import URL
 
 from gateway.config.problems import Problem, join
 from gateway.config.profiles import ProfilesConfig
-from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig, RequestConfig
+from gateway.config.providers import ModelsConfig, ProviderConfig, RequestConfig
 from gateway.core.errors import ConfigError
 from gateway.core.price import Price
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers, key_headers_of
 from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
-from gateway.upstream.catalog import CATALOG, Row, known_models
+from gateway.upstream.by_address import quirks_of_address
+from gateway.upstream.catalog import CATALOG, OTHER_NAMES, Row, known_models
+from gateway.upstream.configured_model import configured_model
 from gateway.upstream.entra_login import is_azures_host
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
@@ -29,8 +31,6 @@ from gateway.upstream.routes import route_for, route_problems, secrets_of_route
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported, without_project
 from gateway.upstream.signers import login_format, secrets_for, signer_for
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
-from gateway.wire.efforts import map_of_levels
-from gateway.wire.model import ModelSpec
 
 _NO_PROFILES = ProfilesConfig()
 _NO_REQUEST = RequestConfig()
@@ -52,11 +52,11 @@ def providers_from(
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     built_in = {
-        name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks), prices=known_prices(name))
+        name: replace(row, known=known_models(name, row.wire, _quirks_of(CATALOG[name])), prices=known_prices(name))
         for name, row in _built_in(models, env, named, profiles)
     }
     configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
-    return built_in | configured
+    return built_in | _other_names(configured, named) | configured
 
 
 def provider_problems(
@@ -84,6 +84,16 @@ def provider_problems(
     return problems
 
 
+def _other_names(configured: Mapping[str, Provider], named: Collection[str]) -> dict[str, Provider]:
+    """The other ids of configured providers that are named: a prompt for `z.ai` goes to the address of `zai`."""
+    return {
+        other: provider
+        for name, provider in configured.items()
+        for other in OTHER_NAMES.get(name, ())
+        if other in named
+    }
+
+
 def _built_in(
     models: ModelsConfig, env: Mapping[str, str], named: Collection[str], profiles: ProfilesConfig
 ) -> Iterator[tuple[str, Provider]]:
@@ -93,7 +103,8 @@ def _built_in(
     if models.mode == "replace":
         return
     for name, row in CATALOG.items():
-        if row.base_url and row.served and name not in models.providers:
+        is_configured = any(one in models.providers for one in (name, *OTHER_NAMES.get(name, ())))
+        if row.base_url and row.served and not is_configured:
             keys = keys_of_row(name, row, env, profiles)
             if name in named or keys[0][1]:
                 yield name, _from_row(name, row, env, keys)
@@ -112,11 +123,15 @@ def _from_row(name: str, row: Row, env: Mapping[str, str], keys: list[NamedKey])
         signer=None if _has_credential(row.api, keys, {}) else _signer(row.api, region, env),
         wire=row.api,
         key_headers=row.key_headers,
-        unlisted=model_from("", row.api, row.quirks),
+        unlisted=model_from("", row.api, _quirks_of(row)),
         embedding_model=row.embedding_model,
         local=row.local,
     )
     return _with_keys(provider, keys, {}, secrets_for(row.api, env) if provider.signer else ())
+
+
+def _quirks_of(row: Row) -> Mapping[str, object]:
+    return {**quirks_of_address(row.base_url), **row.quirks}
 
 
 def _signer(wire: str, region: str, env: Mapping[str, str], request: RequestConfig = _NO_REQUEST) -> Signer | None:
@@ -141,12 +156,12 @@ def _configured(
     name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig, profiles: ProfilesConfig
 ) -> Provider:
     row = CATALOG.get(name)
-    quirks = row.quirks if row else {}
     wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
     region = _region(row, config.region, env)
     written = config.base_url or (_built_in_url(CATALOG[name], env, region, keys) if _inherits(name, models) else "")
+    quirks = {**quirks_of_address(written), **(row.quirks if row else {})}
     is_built_in = row is not None and _is_there(config, row, env)
     known = known_models(name, wire, quirks) if is_built_in else {}
     provider = Provider(
@@ -164,7 +179,9 @@ def _configured(
         key_headers=_key_headers(config, row, wire, written),
         route=route_for(written, config.request, env),
     )
-    provider = replace(provider, models={model.id: _model(model, config, provider, quirks) for model in config.models})
+    provider = replace(
+        provider, models={model.id: configured_model(model, config, provider, quirks) for model in config.models}
+    )
 
     @cache  # the rows of models share their tokens
     def login(format_: str) -> Signer | None:
@@ -250,71 +267,3 @@ def _with_keys(
 
 def _plain(headers: Mapping[str, SecretStr]) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in headers.items()}
-
-
-def _model(model: ModelConfig, config: ProviderConfig, provider: Provider, quirks: Mapping[str, object]) -> ModelSpec:
-    """A configured model; what the file does not say of it comes from the catalogue."""
-    own = {quirk: value for quirk, value in _quirks(model.compat).items() if value is not None}
-    if model.thinking_level_map:
-        levels = map_of_levels({str(level): word for level, word in model.thinking_level_map.items()})
-        own["reasoning_effort_map"] = {**levels, **(model.compat.reasoning_effort_map or {})}
-    base = provider.known.get(model.id)
-    spec = model_from(model.id, model.api or provider.wire, {**quirks, **own})
-    configured = model.model_fields_set
-    return replace(
-        spec,
-        max_tokens=model.max_tokens or config.max_tokens,
-        context_window=_context(model) or _context(config) or (base.context_window if base else None),
-        images=base.images if base and "input" not in configured else "image" in model.input,
-        reasoning=base.reasoning if base and "reasoning" not in configured else model.reasoning,
-        tools=base.tools if base and own.get("supports_tools") is None else spec.tools,
-        params={**config.params, **model.params} or None,
-        provider=provider.id,
-        output_limit=base.output_limit if base else None,
-    )
-
-
-def _quirks(compat: CompatConfig) -> dict[str, object]:
-    """What some wire format reads."""
-    return {
-        "supports_tools": compat.supports_tools,
-        "supports_tool_choice": compat.supports_tool_choice,
-        "supports_parallel_tool_calls": compat.supports_parallel_tool_calls,
-        "supports_developer_role": compat.supports_developer_role,
-        "supports_late_system": compat.supports_late_system,
-        "supports_usage_in_streaming": compat.supports_usage_in_streaming,
-        "supports_store": compat.supports_store,
-        "supports_temperature": compat.supports_temperature,
-        "supports_prompt_cache_key": compat.supports_prompt_cache_key,
-        "supports_json_schema_response_format": compat.supports_json_schema_response_format,
-        "max_tokens_field": compat.max_tokens_field,
-        "accepts_prefill": compat.accepts_prefill,
-        "embedding_base64": compat.embedding_base64,
-        "embedding_batch_size": compat.embedding_batch_size,
-        "supports_embedding_tokens": compat.supports_embedding_tokens,
-        "supports_tool_call_fields": compat.supports_tool_call_fields,
-        "supports_reasoning_effort": compat.supports_reasoning_effort,
-        "supported_reasoning_efforts": compat.supported_reasoning_efforts,
-        "reasoning_effort_map": compat.reasoning_effort_map,
-        "unsupported_tool_schema_keywords": compat.unsupported_tool_schema_keywords,
-        "tool_schema_profile": compat.tool_schema_profile,
-        "supports_own_tools": compat.supports_own_tools,
-        "supports_pdf_input": compat.supports_pdf_input,
-        "supports_strict_mode": compat.supports_strict_mode,
-        "strict_message_keys": compat.strict_message_keys,
-        "requires_string_content": compat.requires_string_content,
-        "requires_tool_result_name": compat.requires_tool_result_name,
-        "supports_unknown_fields": compat.supports_unknown_fields,
-        "supports_prompt_cache": compat.supports_prompt_cache,
-        "supports_block_binding": compat.supports_block_binding,
-        "seed_field": compat.seed_field,
-        "thinking_format": compat.thinking_format,
-        "open_router_routing": compat.open_router_routing,
-        "vercel_gateway_routing": compat.vercel_gateway_routing,
-        "requires_reasoning_content_on_assistant_messages": compat.requires_reasoning_content_on_assistant_messages,
-    }
-
-
-def _context(config: ModelConfig | ProviderConfig) -> int | None:
-    """Tokens that a prompt may use: `contextTokens` is a cap below the model's real `contextWindow`."""
-    return min(filter(None, (config.context_tokens, config.context_window)), default=None)

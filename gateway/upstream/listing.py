@@ -10,9 +10,9 @@ from typing import Any
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.upstream_error import UpstreamError
-from gateway.upstream.client import read_whole
 from gateway.upstream.http import Client
 from gateway.upstream.provider import Provider
+from gateway.upstream.response_body import read_whole
 from gateway.upstream.transport.endpoint import as_get
 from gateway.upstream.transport.errors import TransportError
 

@@ -8,6 +8,7 @@ Functions, Container Apps).
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from gateway.upstream.azure_arc import arc_identity
 from gateway.upstream.oauth_token import Login
 
 _RESOURCE = "https://cognitiveservices.azure.com"
@@ -19,9 +20,18 @@ _CHOSEN = ("managedidentitycredential", "prod")
 def managed_identity(env: Mapping[str, str]) -> Login | None:
     """The identity of App Service, which `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` announce, else that of the virtual
     machine, which nothing announces, if `AZURE_TOKEN_CREDENTIALS` (`ManagedIdentityCredential` or `prod`) asks for it.
-    `AZURE_CLIENT_ID` chooses one of several identities. None without either.
+    `AZURE_CLIENT_ID` chooses one of several identities. Azure Arc announces its agent with `IDENTITY_ENDPOINT` and
+    `IMDS_ENDPOINT`. None without any of them. Raises ValueError for Service Fabric, whose server has a certificate that
+    nobody signed.
     """
     address, proof = _value(env, "IDENTITY_ENDPOINT"), _value(env, "IDENTITY_HEADER")
+    if address and proof and _value(env, "IDENTITY_SERVER_THUMBPRINT"):
+        raise ValueError(
+            "IDENTITY_SERVER_THUMBPRINT: the managed identity of Service Fabric is not supported; set an API key, or "
+            "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET of an application"
+        )
+    if address and not proof and _value(env, "IMDS_ENDPOINT"):
+        return arc_identity(address, _RESOURCE)
     if address and proof:
         return _login(env, address, "2019-08-01", {"X-IDENTITY-HEADER": proof}, (proof,))
     if _value(env, "AZURE_TOKEN_CREDENTIALS").lower() not in _CHOSEN:

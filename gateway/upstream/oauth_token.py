@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import structlog
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.client import read_whole
 from gateway.upstream.http import DEFAULTS, Client
-from gateway.upstream.transport.endpoint import Endpoint, as_get, endpoint
+from gateway.upstream.response_body import read_whole
+from gateway.upstream.transport.endpoint import Endpoint, as_get, endpoint, with_headers
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.route import Route
 from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.failures import kind_of_status
 
 log = structlog.get_logger(__name__)
+
+_Of = TypeVar("_Of")
 
 _LIFETIME = 3600  # seconds, of a token whose server names none
 _EARLY = 300.0  # seconds before its end, a token is renewed
@@ -36,8 +39,10 @@ _TIMEOUT = 30.0  # seconds for one attempt
 class Login:
     """What is exchanged for tokens at `token_uri`. `form` makes the fields of one request, at a time in seconds; it may
     read a file, and raises ValueError. Without it, the server is a metadata server on this machine's own network: it is
-    asked by GET with `proof`, never through a proxy. `label` names the login in messages, and `remedy` says what to do
-    if it is refused. `headers` go with every call beside the token; `secrets` must not appear in a message.
+    asked by GET with `proof`, never through a proxy. One that answers 401 is asked once more with the headers that
+    `challenge` makes of its `WWW-Authenticate`, like `form` perhaps from a file. `label` names the login in messages,
+    and `remedy` says what to do if it is refused. `headers` go with every call beside the token; `secrets` must not
+    appear in a message.
     """
 
     label: str
@@ -47,6 +52,7 @@ class Login:
     headers: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     proof: Mapping[str, str] = field(default_factory=dict, repr=False)
+    challenge: Callable[[str], Mapping[str, str]] | None = field(default=None, repr=False)
 
 
 class TokenSource:
@@ -99,11 +105,11 @@ class TokenSource:
     async def _renew(self) -> None:
         now = self._clock()
         form = self._login.form
-        try:
-            fields_sent = {} if form is None else await asyncio.to_thread(form, now)
-        except ValueError as error:
-            raise UpstreamError(UpstreamKind.AUTH, f"{self._login.label} can't be used: {error}.") from None
-        status, fields = await self._exchange(urlencode(fields_sent).encode())
+        fields_sent = {} if form is None else await self._made(form, now)
+        status, fields, challenge = await self._exchange(self._address, urlencode(fields_sent).encode())
+        if status == 401 and self._login.challenge is not None:
+            answer = await self._made(self._login.challenge, challenge)
+            status, fields, _ = await self._exchange(with_headers(self._address, answer), b"")
         token = fields.get("access_token")
         if status != 200 or not isinstance(token, str):
             raise self._refused(status, fields)
@@ -112,13 +118,22 @@ class TokenSource:
         self._ends_at = now + seconds - _SKEW
         self._renew_at = now + max(seconds - _EARLY, seconds / 2)
 
-    async def _exchange(self, form: bytes) -> tuple[int, Mapping[str, object]]:
+    async def _made(self, make: Callable[[_Of], Mapping[str, str]], of: _Of) -> Mapping[str, str]:
+        """What the login sends, which it may have to read from a file."""
+        try:
+            return await asyncio.to_thread(make, of)
+        except ValueError as error:
+            raise UpstreamError(UpstreamKind.AUTH, f"{self._login.label} can't be used: {error}.") from None
+
+    async def _exchange(self, address: Endpoint, form: bytes) -> tuple[int, Mapping[str, object], str]:
+        """Status, fields and challenge of the server's answer."""
         client = Client(connect=10.0)  # once an hour: a connection of its own, closed at once
         try:
             async with asyncio.timeout(_TIMEOUT):
-                response = await client.post(self._address, form, fresh=True)
+                response = await client.post(address, form, fresh=True)
                 try:
-                    return response.status, _object(await read_whole(response))
+                    challenge = response.headers.get("www-authenticate", "")
+                    return response.status, _object(await read_whole(response)), challenge
                 finally:
                     response.abandon()
         except TimeoutError:

@@ -79,12 +79,16 @@ def _no_address(name: str, row: Row | None) -> str:
     return "is missing; only built-in providers have a default"
 
 
+_PLACEHOLDER = frozenset("<>{}")
+"""What no URL has, but a text that still has to be replaced: `https://<workspace>.example`."""
+
+
 def _is_address(url: str) -> bool:
     try:
         endpoint(url, {}, DEFAULTS)
     except ValueError:
         return False
-    return not any(character.isspace() for character in url)
+    return not any(character.isspace() or character in _PLACEHOLDER for character in url)
 
 
 def unsendable(path: str, provider: Provider) -> Iterator[Problem]:

@@ -50,7 +50,10 @@ def token_sources(providers: Iterable[Provider]) -> Iterator[TokenSource]:
 
 def _login(wire: str, env: Mapping[str, str]) -> Login | None:
     if wire == AZURE:
-        return entra_login.login_from(env)
+        try:
+            return entra_login.login_from(env)
+        except ValueError as error:
+            raise ConfigError((str(error),)) from None
     if wire != VERTEX:
         return None
     path = google_login.credentials_file(env)

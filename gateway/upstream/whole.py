@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.client import ProviderClient, read_whole, refusal
+from gateway.upstream.client import ProviderClient
 from gateway.upstream.failure import from_exception, named, presentable
 from gateway.upstream.provider import Provider
+from gateway.upstream.response_body import read_whole, refusal
 from gateway.upstream.transport.errors import TransportError
 from gateway.wire import UPSTREAMS
 from gateway.wire.contract import WireRequest

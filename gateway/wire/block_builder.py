@@ -22,6 +22,7 @@ from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import Citation, Foreign, Owner, Thinking
 from gateway.core.raw_text import is_empty, text_of
+from gateway.wire.arguments import arguments_text
 from gateway.wire.failures import malformed
 from gateway.wire.surrogates import SurrogateJoiner
 
@@ -83,7 +84,7 @@ class BlockBuilder:
         self.begin("call", batch)
         if not name or name.isspace():
             raise malformed("a tool call has no name")
-        self._arguments = "{}" if arguments in _EMPTY_ARGUMENTS else arguments.decode()
+        self._arguments = "{}" if arguments in _EMPTY_ARGUMENTS else arguments_text(Raw(arguments))
         self._call = self.calls
         self.calls += 1
         batch.append(ToolCallBegin(self._call, self._unique(call_id), name))
@@ -107,16 +108,18 @@ class BlockBuilder:
 
     def whole_text(self, raw: Raw, citations: list[Citation], batch: Batch) -> None:
         """A complete block of text, as it arrived."""
-        self.begin("text", batch)
+        if self.kind is not None:
+            self.end(batch)
         if not is_empty(raw):
             batch.append(TextDelta(raw))
             self._texts.append(raw)
         if citations:  # only they need the lengths, which cost decoding
             self.characters += sum(len(text_of(one)) for one in self._texts)
             self._texts.clear()
+            self.begin("text", batch)
             self._start = self.characters - len(text_of(raw))
             self._citations = citations
-        self.end(batch)
+            self.end(batch)
 
     def cite(self, citation: Citation | None) -> None:
         """The open block cites a source; its offsets are those of the block."""

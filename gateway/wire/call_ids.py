@@ -1,13 +1,14 @@
-"""Ids of tool calls as the provider accepts them: ASCII letters, digits, `_` and `-`, unique in a conversation."""
+"""Ids of tool calls as the provider accepts them, unique in a conversation."""
 
 import re
 from hashlib import sha256
 
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NINE = re.compile(r"[A-Za-z0-9]{9}")
 
 
 class CallIds:
-    """The ids of one request. Results belong to the latest call that has their id."""
+    """The ids of one request: ASCII letters, digits, `_`, `-`. Results belong to the latest call that has their id."""
 
     __slots__ = ("_current", "_used")
 
@@ -17,14 +18,9 @@ class CallIds:
 
     def call(self, call_id: str) -> str:
         """The id for a call."""
-        made = (
-            call_id
-            if _ACCEPTED.fullmatch(call_id)
-            else f"toolu_{sha256(call_id.encode('utf-8', 'replace')).hexdigest()[:24]}"
-        )
-        base, number = made[:56], 2
+        made, number = self._accepted(call_id), 2
         while made in self._used:
-            made, number = f"{base}_{number}", number + 1
+            made, number = self._again(call_id, number), number + 1
         self._used.add(made)
         self._current[call_id] = made
         return made
@@ -32,3 +28,28 @@ class CallIds:
     def result(self, call_id: str) -> str | None:
         """The id for a result; None if no call before it has that id."""
         return self._current.get(call_id)
+
+    def _accepted(self, call_id: str) -> str:
+        return call_id if _ACCEPTED.fullmatch(call_id) else f"toolu_{_digest(call_id)[:24]}"
+
+    def _again(self, call_id: str, number: int) -> str:
+        """The id for a call with an id that is in use."""
+        return f"{self._accepted(call_id)[:56]}_{number}"
+
+
+class NineCharacterIds(CallIds):
+    """Mistral's form: nine letters and digits, and nothing else
+    (https://mistralai.github.io/mistral-common/usage/tools/).
+    """
+
+    __slots__ = ()
+
+    def _accepted(self, call_id: str) -> str:
+        return call_id if _NINE.fullmatch(call_id) else _digest(call_id)[:9]
+
+    def _again(self, call_id: str, number: int) -> str:
+        return _digest(f"{call_id} {number}")[:9]
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "replace")).hexdigest()

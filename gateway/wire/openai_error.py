@@ -11,6 +11,7 @@ from typing import Any
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.error_reason import reason_in
 from gateway.wire.failures import default_message, error_object, kind_of_status
+from gateway.wire.overflow_text import says_overflow
 
 _BY_CODE = {
     "context_length_exceeded": UpstreamKind.CONTEXT_OVERFLOW,
@@ -61,11 +62,6 @@ _DECISIVE = frozenset(
     }
 )
 
-_OVERFLOW_TEXT = re.compile(
-    r"context (length|window|size|limit)|maximum context|too many tokens|prompt is too long"
-    r"|input token count|exceeds the maximum number of tokens",  # Google
-    re.IGNORECASE,
-)
 _RATE_TEXT = re.compile(
     r"tokens per (minute|hour|day)|requests per (minute|hour|day)|rate.?limit|\bTPM\b", re.IGNORECASE
 )
@@ -107,8 +103,8 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
 def _kind(status: int | None, code: str | None, fields: dict[str, Any], message: str) -> UpstreamKind:
     kind_name = fields.get("type")
     named = _BY_CODE.get(code or "") or _BY_CODE.get(kind_name if isinstance(kind_name, str) else "")
-    if status is None:
-        return named or UpstreamKind.SERVER_ERROR
+    if status is None:  # LM Studio refuses a prompt in its stream
+        return named or (UpstreamKind.CONTEXT_OVERFLOW if says_overflow(message) else UpstreamKind.SERVER_ERROR)
     if status < 400:
         return UpstreamKind.UNUSABLE
     if status < 500 and named is not None and named in _DECISIVE:
@@ -118,7 +114,7 @@ def _kind(status: int | None, code: str | None, fields: dict[str, Any], message:
     match status:
         case 413 if named is UpstreamKind.RATE_LIMITED or _RATE_TEXT.search(message):
             return UpstreamKind.RATE_LIMITED
-        case 400 | 413 if _OVERFLOW_TEXT.search(message):
+        case 400 | 413 if says_overflow(message):
             return UpstreamKind.CONTEXT_OVERFLOW
         case 402 | 403 if _moderated(fields) or _MODERATION_TEXT.search(message):
             return UpstreamKind.CONTENT_FILTER

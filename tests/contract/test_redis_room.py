@@ -94,6 +94,15 @@ async def test_responses_leave_room_for_conversations_and_these_for_limits(clien
     await sessions.close()
 
 
+async def test_a_turn_is_refused_before_an_answer_is_paid_for_that_could_not_be_stored(client, redis):
+    sessions = RedisSessions(client, SessionPolicy(), prefix="test")
+    await redis.ask("CONFIG", "SET", "maxmemory", int(await used(redis) * 1.1))
+    await now_due(client)
+    with pytest.raises(Unavailable, match="nearly full"):
+        await sessions.acquire(KEY, 1)
+    await sessions.close()
+
+
 async def test_events_of_runs_have_the_room_of_responses(client, redis):
     log = RedisEvents(client, EventPolicy(), prefix="test")
     await log.begin("r")
@@ -109,6 +118,20 @@ async def test_a_redis_that_evicts_is_not_watched(client, redis):
     for number in range(40):
         await responses.put(response(number))
     assert client.health.problem is None
+
+
+@pytest.mark.parametrize("has_been_listed", [True, False])
+async def test_the_conversations_of_a_full_redis_can_be_listed_and_deleted(client, redis, has_been_listed):
+    sessions = RedisSessions(client, SessionPolicy(), prefix="test")
+    await sessions.append(await sessions.acquire(KEY, 1), b"1")
+    if has_been_listed:
+        await sessions.list_sessions(None, everybody=True, limit=5)
+    await redis.ask("CONFIG", "SET", "maxmemory", 1)
+    (facts,) = (await sessions.list_sessions(None, everybody=True, limit=5)).sessions
+    assert facts.key == KEY
+    assert await sessions.delete(KEY)
+    assert (await sessions.list_sessions(None, everybody=True, limit=5)).sessions == ()
+    await sessions.close()
 
 
 async def test_a_full_redis_is_a_problem_until_the_same_use_succeeds(client, redis):
@@ -136,7 +159,10 @@ async def test_a_redis_that_is_away_is_a_problem_until_it_answers(client, redis)
 
 async def test_a_user_without_the_right_to_ask_for_the_memory_stores_all_the_same(client, redis):
     await redis.ask("ACL", "SETUSER", "default", "-info")
-    await now_due(client)
+    client.room.check(0, 1.0)
+    (looking,) = [task for task in asyncio.all_tasks() if task.get_name() == "look at Redis's memory"]
+    await client.room.close()
+    assert looking.exception() is None
     assert client.health.problem is not None
     responses = RedisResponses(client, ResponsePolicy(), prefix="test")
     assert await responses.put(response(1))

@@ -10,7 +10,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.message import Message, Text, ToolCall
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
-from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from gateway.state.responses.store import ResponsePolicy, StoredResponse, decoded, encoded
 from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
 POLICY = ResponsePolicy(ttl=6000, max_bytes=10_000, max_total_bytes=3_000)
@@ -155,3 +155,12 @@ async def test_an_unreachable_redis_raises_unavailable_and_is_used_again_afterwa
     assert await store.get("alice", "resp_1") == RESPONSE
     await redis[backend].ask("SCRIPT", "FLUSH")
     assert await store.put(RESPONSE)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"facts": b"{garbage"}, {"facts": b"null"}, {"messages": b'{"v":9}'}, {"body": None}]
+)
+async def test_a_damaged_response_raises_unavailable(damage):
+    fields = {name: value for name, value in (await encoded(RESPONSE) | damage).items() if value is not None}
+    with pytest.raises(Unavailable, match="can't be read"):
+        await decoded("resp_1", "alice", fields)

@@ -306,14 +306,23 @@ async def test_an_index_skips_deleted_conversations_and_drops_expired_ones(anoth
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_a_lease_outlives_the_expiry_of_its_conversation(another):
-    async with another(SessionPolicy(ttl=1.5)) as store:
+async def test_a_lease_outlives_the_expiry_of_its_conversation(another, redis, backend):
+    async def step_an_hour():
+        """Let pass what ends a conversation, by the clock of Redis. Returns the time to live that is left (ms)."""
+        await step(redis[backend], 3600)
+        return [await redis[backend].ask("PTTL", name) for name in await redis[backend].ask("KEYS", "*:[fe]*s")]
+
+    async with another(SessionPolicy(ttl=60)) as store:
         await add(store, KEY, b"1")
         lease = await store.acquire(KEY, LONG)
-        await asyncio.sleep(1.6)  # Redis's clock
+        assert min(await step_an_hour()) > 3_600_000
+        for _ in range(60):  # longer than any step that a run survives without renewals
+            assert await store.renew(lease)
+            await step_an_hour()
         assert await store.renew(lease)
         await store.append(lease, b"2")
         assert await entries(store, KEY) == (b"1", b"2")
+        assert await step_an_hour() == [], "it expires again"
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite"], indirect=True)
@@ -347,6 +356,21 @@ async def test_only_evicted_keys_are_lost(store, redis, backend, lost):
     facts, remaining = await store.read(KEY)
     assert remaining == ((b"b" * 40,) if lost == "facts" else ()) + (b"c" * 40, b"d" * 20)
     assert facts.bytes == sum(map(len, remaining))
+
+
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
+async def test_a_damaged_conversation_hides_no_other_and_can_be_deleted(store, redis, backend):
+    await add(store, KEY, b"1")
+    at = redis[backend]
+    (facts,) = await at.ask("KEYS", "*:facts")
+    for name in ("created", "updated", "bytes"):
+        await at.ask("HSET", facts, name, b"\xff{damaged")
+    await add(store, ALICE, b"2")
+    await at.ask("ZADD", "test:{sessions}:all", 5, b"\xff\xfe")
+    assert await keys(store, everybody=True) == [ALICE, KEY]
+    assert await entries(store, KEY) == (b"1",)
+    assert await store.delete(KEY)
+    assert await keys(store, everybody=True) == [ALICE]
 
 
 async def test_a_turn_passes_on_when_its_waiter_times_out_in_that_moment():
@@ -455,39 +479,51 @@ async def step(redis, seconds):
         await redis.ask("PEXPIRE", name, max(0, await redis.ask("PTTL", name) - seconds * 1000))
 
 
+async def polls(store, count):
+    """Wait until the store has looked for the lease so many times more."""
+    script, left = store._redis.run_script, asyncio.Semaphore(0)
+
+    async def counted(*arguments, **options):
+        result = await script(*arguments, **options)
+        left.release()
+        return result
+
+    store._redis.run_script = counted
+    async with asyncio.timeout(30):
+        for _ in range(count):
+            await left.acquire()
+    del store._redis.run_script
+
+
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
 @pytest.mark.parametrize("seconds", STEPS)
 @pytest.mark.parametrize("earlier", [(), (b"0",)], ids=["new", "continued"])
 async def test_a_step_of_the_clock_of_redis_loses_no_turn(another, redis, backend, seconds, earlier):
-    async with another(BRIEF) as mine, another(BRIEF) as other:
+    patient = SessionPolicy(lease=0.9, grace=60.0)
+    async with another(patient) as mine, another(patient) as other:
         await add(mine, KEY, *earlier)
         lease = await mine.acquire(KEY, LONG)
-
-        async def keep():
-            while await mine.renew(lease):
-                await asyncio.sleep(0.15)
-
-        renewals = asyncio.create_task(keep())
         await step(redis[backend], seconds)
-        waiting = asyncio.create_task(other.acquire(KEY, LONG))
-        await asyncio.sleep(1.6)
-        assert not renewals.done(), "the lease was lost"
+        waiting = asyncio.create_task(other.acquire(KEY, 2 * LONG))
+        for _ in range(3):
+            await polls(other, 3)
+            assert await mine.renew(lease), "the lease was lost"
+            await step(redis[backend], seconds)
         assert not waiting.done()
-        renewals.cancel()
         await mine.append(lease, b"1")
         assert (await waiting).entries == (*earlier, b"1")
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
 @pytest.mark.parametrize("seconds", STEPS)
-async def test_a_step_of_the_clock_of_redis_keeps_no_dead_request_in_front(another, redis, backend, seconds):
+async def test_a_step_of_the_clock_of_redis_keeps_no_dead_request_in_front(another, redis, backend, seconds, waiting):
     async with another(BRIEF, waiter_ttl=0.3) as dead, another(BRIEF, waiter_ttl=0.3) as other:
         await dead.acquire(KEY, LONG)
         waiter = asyncio.create_task(dead.acquire(KEY, LONG))
-        await asyncio.sleep(0.1)
+        await waiting(1)
         dead._redis.run_script = asyncio.Event().wait  # both are dead now
         await step(redis[backend], seconds)
-        lease = await other.acquire(KEY, 5.0)
+        lease = await other.acquire(KEY, 30.0)
         await other.append(lease, b"1")
         waiter.cancel()
         del dead._redis.run_script

@@ -9,6 +9,7 @@ verdicts, the answers, and the address of every request that left the gateway, t
 import asyncio
 import datetime as dt
 import json
+import os
 import signal
 import ssl
 import sys
@@ -27,9 +28,10 @@ from gateway.cli.main import EXIT_CONFIG
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
 from gateway.validation import Valid, validated
-from tests.e2e.process import environment
+from tests import fork_server
+from tests.e2e.process import environment, start_gateway
 from tests.e2e.public_network import bring_up
-from tests.process import free_port, running
+from tests.process import free_port
 
 PONG = "pong"
 TOKEN = "token-of-the-environment"
@@ -125,15 +127,17 @@ async def judged(run: Mapping[str, Any], pem: Path, asked: list[str]) -> dict[st
     env = environment(Path(run["state"])) | {"OPENCLAW_GATEWAY_TOKEN": TOKEN} | run["env"] | {"SSL_CERT_FILE": str(pem)}
     options = ["--config", run["config"], "--port", str(port), "--bind", "loopback", "--endpoints", "chat"]
     problems = problems_of(Path(run["config"]), env)
-    async with running([sys.executable, "-m", "gateway", "serve", *options], environment=env) as process:
-        try:
-            await process.wait_for_output("Listening")
-        except AssertionError:
-            assert await process.ended() == EXIT_CONFIG
-            return {"check": problems, "serve": process.errors.splitlines(), "answers": {}, "asked": asked[:]}
+    process = await start_gateway("serve", *options, environment=env)
+    try:
+        await process.wait_for_output("Listening")
         answers = await answers_of(validated(Path(run["config"]), env, bind="loopback"), port)
-        process.signal(signal.SIGKILL)  # a file may ask for a slow shutdown
-        await process.ended()
+    except AssertionError:
+        assert await process.ended() == EXIT_CONFIG
+        return {"check": problems, "serve": process.errors.splitlines(), "answers": {}, "asked": asked[:]}
+    finally:
+        if process.running:
+            process.signal(signal.SIGKILL)  # a file may ask for a slow shutdown
+        await process.stop()
     return {"check": problems, "serve": [], "answers": answers, "asked": sorted(set(asked))}
 
 
@@ -169,10 +173,12 @@ async def main(folder: Path) -> dict[str, Any]:
     pem = certificate(folder, hosts)
     asked: list[str] = []
     server = await serve_every_host(asked, ports, pem)
+    os.environ["SSL_CERT_FILE"] = str(pem)  # aiohttp reads it when it is imported: in the server that forks gateways
     results = {}
     for name, run in runs.items():
         results[name] = await judged(run, pem, asked)
     await server.cleanup()
+    fork_server.SHARED.close()
     return results
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.process import MAX_WAIT, Process, free_port, running
+from tests import fork_server
+from tests.process import MAX_WAIT, Process, free_port, start
 
 # What a developer's machine may have set and a test must not see.
 _HIDDEN = ("OPENCLAW_", "OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -27,11 +28,23 @@ def environment(state: Path) -> dict[str, str]:
     return inherited | {"OPENCLAW_STATE_DIR": str(state), "HOME": str(state)}
 
 
+async def start_gateway(*arguments: str, environment: Mapping[str, str], forked: bool = True) -> Process:
+    """`python -m gateway` with these arguments. In a test run it is forked where that is possible, if it may be. The
+    caller must stop it.
+    """
+    if forked and fork_server.IS_AVAILABLE and "PYTEST_VERSION" in os.environ:
+        return Process(await fork_server.SHARED.start(*arguments, environment=environment))
+    return await start(sys.executable, "-m", "gateway", *arguments, environment=environment)
+
+
 @asynccontextmanager
-async def started(*arguments: str, state: Path) -> AsyncIterator[Process]:
-    """`python -m gateway` with these arguments, stopped at the end."""
-    async with running([sys.executable, "-m", "gateway", *arguments], environment=environment(state)) as process:
+async def started(*arguments: str, state: Path, forked: bool = True) -> AsyncIterator[Process]:
+    """The same with its state in `state`, stopped at the end."""
+    process = await start_gateway(*arguments, environment=environment(state), forked=forked)
+    try:
         yield process
+    finally:
+        await process.stop()
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ async def serving(
         gateway = {"drain": {"noticeMs": 0}} | config.get("gateway", {})
         file.write_text(json.dumps(config | {"gateway": gateway}), encoding="utf-8")
         arguments += ["--config", str(file)]
-    async with started(*arguments, state=state) as process:
+    async with started(*arguments, state=state, forked=config is not None) as process:
         await process.wait_for_output("Listening", max_wait)
         host = (config or {}).get("gateway", {}).get("customBindHost", "127.0.0.1")
         gateway = Gateway(process, port, host)

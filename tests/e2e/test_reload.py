@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,16 @@ class Setup:
 
     async def noticed(self, **expected: Any) -> dict[str, Any]:
         """Wait until the last result of a reload is as expected."""
-        async with asyncio.timeout(20):
-            while True:
-                last = (await self.status())["last_reload"]
-                if last and expected.items() <= last.items():
-                    return last
-                await asyncio.sleep(0.05)
+        last = None
+        try:
+            async with asyncio.timeout(20):
+                while True:
+                    last = (await self.status())["last_reload"]
+                    if last and expected.items() <= last.items():
+                        return last
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"the last reload is {last}, not {expected}") from None
 
     async def reload(self) -> dict[str, Any]:
         code, body = await self.ask("POST", "/api/v1/reload")
@@ -151,15 +156,24 @@ async def test_an_endpoint_is_disabled_and_enabled_again(setup, provider):
     assert "/v1/chat/completions" in (await setup.ask("GET", "/openapi.json"))[1]["paths"]
 
 
-async def test_the_gateways_own_token_changes_with_a_signal(setup):
+async def test_the_gateways_own_token_changes_with_a_signal_although_no_file_is_watched(setup):
+    setup.tree["gateway"]["reload"] = {"mode": "off"}
+    setup.write()
+    await setup.reload()
+    assert (await setup.status())["watched"] is False
     setup.tree["gateway"]["auth"]["token"] = "another-" + TOKEN
     setup.write()
     setup.gateway.process.signal(signal.SIGHUP)
-    async with asyncio.timeout(20):
-        while (await setup.ask("GET", "/api/v1/config"))[0] == 200:
-            await asyncio.sleep(0.05)
+    deadline = time.monotonic() + 20
+    while (await setup.ask("GET", "/api/v1/config"))[0] == 200:
+        assert time.monotonic() < deadline, "SIGHUP has reloaded nothing"
+        await asyncio.sleep(0.05)
     setup.token = "another-" + TOKEN
-    assert (await setup.status())["last_reload"]["status"] == "accepted"
+    last = (await setup.status())["last_reload"]
+    assert (last["status"], last["trigger"]) == ("accepted", "signal")
+    del setup.tree["gateway"]["reload"]
+    setup.write()
+    await setup.reload()
 
 
 async def test_what_needs_a_restart_is_named_by_the_command(setup):

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import os
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,8 +12,8 @@ from aiohttp import web
 
 from tests.e2e.conftest import TOKEN
 from tests.e2e.front import in_front_of
-from tests.e2e.process import environment
-from tests.process import free_port, start
+from tests.e2e.process import environment, start_gateway
+from tests.process import free_port
 from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -94,10 +93,10 @@ async def one_of_three(directory, config, port):
     """A gateway that a test may kill and restart. The test must stop the process."""
     file = directory / "gateway.json5"
     file.write_text(json.dumps(config), encoding="utf-8")
-    command = ["-m", "gateway", "serve", "--port", str(port), "--config", str(file)]
+    command = ["serve", "--port", str(port), "--config", str(file)]
 
     async def begin():
-        process = await start(os.sys.executable, *command, environment=environment(directory))
+        process = await start_gateway(*command, environment=environment(directory))
         await process.wait_for_output("Listening")
         return process
 

@@ -15,9 +15,9 @@ from gateway.core.errors import GatewayError
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
-from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
+from gateway.runs.retry_policy import RetryPolicy
 from gateway.runs.run import Run
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Limits, create_client

@@ -1,22 +1,26 @@
 """Agents without a workspace, and a run context with a scripted provider client."""
 
 import itertools
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+import pytest_asyncio
 
 from gateway.agents.agent import Agent
 from gateway.agents.prompt import Caps, Prompt
 from gateway.core.names import ModelRef
-from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
+from gateway.runs.retry_policy import RetryPolicy
 from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
+from tests.process import free_port, running
 
 PRIMARY = ModelRef("home", "big")
+TOOL_SERVER = Path(__file__).parents[1] / "tool_server.py"
 
 
 class Time:
@@ -104,6 +108,23 @@ class Scripted:
         self.keys.append(provider.key_id)
         answer = next(self._script[model])
         return answer if isinstance(answer, list) else [answer]
+
+
+class ToolServer(NamedTuple):
+    """A running tool server: its URL, and the directory in which it notes what becomes of calls."""
+
+    url: str
+    notes: Path
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tool_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ToolServer]:
+    """A tool server for all tests of a file: one that each gateway starts takes a second each time."""
+    port, notes = free_port(), tmp_path_factory.mktemp("notes")
+    command = [sys.executable, str(TOOL_SERVER), str(notes), "streamable-http", str(port)]
+    async with running(command) as server:
+        await server.wait_for_output("Uvicorn running")
+        yield ToolServer(f"http://127.0.0.1:{port}/mcp", notes)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import asyncio
 
 from gateway.config.gateway import RetryConfig
-from gateway.parts import cooldowns_from, limits_from
-from gateway.provision import retry_policy_from
+from gateway.parts import limits_from
+from gateway.runs.configured import cooldowns_from, retry_policy_from
 from gateway.upstream.http import Limits, Timeouts
 
 

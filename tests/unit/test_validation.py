@@ -227,12 +227,12 @@ def test_several_workers_need_redis(valid, problems):
 def test_every_kind_of_problem_is_listed_at_once(problems):
     text = (
         "{gateway:{zzz:1,port:'x',bind:'tailnet',auth:{mode:'password'},limits:[{}]},"
-        "models:{providers:{p:{baseUrl:'http://h',api:'pi-messages'},q:{baseUrl:'ftp://h',apiKey:'${ABSENT}'}}},"
+        "models:{providers:{p:{baseUrl:'http://h',api:'pi-messages'},q:{baseUrl:'ftp://h',headers:{a:'${ABSENT}'}}}},"
         "agents:{defaults:{model:'ghost/x',modle:1}},mcp:{servers:{s:{}}}}"
     )
     assert [problem.partition(":")[0] for problem in problems(text, workers=2)] == [
         "gateway.zzz",
-        "models.providers.q.apiKey",
+        "models.providers.q.headers.a",
         "agents.defaults.modle",
         "gateway.port",
         "gateway.auth.password",
@@ -261,6 +261,21 @@ def test_endpoints_that_are_off_are_a_warning(valid):
     )
 
 
+def test_a_makers_id_at_another_address_without_a_format_is_a_warning(valid):
+    def warned(row):
+        return valid(models(f"anthropic:{{apiKey:'k',models:[{{id:'m'}}],{row}}}", "'anthropic/m'")).warnings
+
+    assert warned("baseUrl:'http://proxy.example/anthropic'") == (
+        (
+            "models.providers.anthropic.api: is missing, so proxy.example:80 is asked in openai-completions; "
+            'write it, or "anthropic-messages" if it has that of anthropic'
+        ),
+    )
+    assert warned("baseUrl:'http://proxy.example/anthropic',api:'anthropic-messages'") == ()
+    assert warned("baseUrl:'http://proxy.example/v1',api:'openai-completions'") == ()
+    assert warned("baseUrl:'https://api.anthropic.com'") == ()
+
+
 def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
     text = models(OWN, "'own/m'").replace("{", "{memory:{search:{provider:'voyage'}},", 1)
     assert valid(text).warnings == (
@@ -273,7 +288,16 @@ def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://user:pw-url@", "http://user:pw-url", "http://[pw-url", "http://h:99999", "pw-url", "http://pw-url h/v1"],
+    [
+        "http://user:pw-url@",
+        "http://user:pw-url",
+        "http://[pw-url",
+        "http://h:99999",
+        "pw-url",
+        "http://pw-url h/v1",
+        "https://<pw-url>.h/v1",
+        "https://h/{pw-url}/v1",
+    ],
 )
 def test_a_malformed_address_is_a_problem_and_not_quoted(problems, url):
     rows = f"p:{{baseUrl:'http://h',models:[{{id:'a'}},{{id:'b',baseUrl:'{url}'}}]}},q:{{baseUrl:'{url}'}}"

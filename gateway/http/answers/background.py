@@ -50,6 +50,7 @@ class BackgroundRuns:
         self._budget = budget = EventBudget(limits or EventLimits())
         self._logs = RunLogs(events, budget, max_unwritten=policy.max_unwritten, retry=policy.flush)
         self._jobs: dict[asyncio.Task[None], Job] = {}
+        self._beginning = 0  # runs whose head is being written
         self._closing = False
 
     def count(self) -> int:
@@ -60,13 +61,17 @@ class BackgroundRuns:
         """Raise Unavailable if no run can start."""
         if self._closing:
             raise Unavailable(_STOPPING)
-        if len(self._jobs) >= self._policy.max_runs:
+        if len(self._jobs) + self._beginning >= self._policy.max_runs:
             raise Unavailable("Too many background runs. Try again when some have ended.")
 
     async def start(self, job: Job) -> None:
         """Start a run. The log contains its head entry when this returns. Raises Unavailable."""
         self.check()
-        await self._logs.begin(job)
+        self._beginning += 1
+        try:
+            await self._logs.begin(job)
+        finally:
+            self._beginning -= 1
         task = asyncio.create_task(self._work(job), name=job.name)
         self._jobs[task] = job
         task.add_done_callback(self._done)

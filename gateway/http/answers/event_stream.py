@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway.http.keys import DRAIN, TRACE
+from gateway.http.server.stalled import stalled
 
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
 _NON_BLOCKING = 60 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
@@ -60,7 +61,7 @@ class EventStream(EventSourceResponse):
         return self._opening is not None
 
     async def relay(self, frames: bytes) -> None:
-        """Write whole frames. Raises TimeoutError if the client stalls for too long."""
+        """Write whole frames. Raises ConnectionError if the client has left, or was dropped because it stalls."""
         if not self.prepared:
             await self._open()
         await self._write(self.write, frames)
@@ -82,7 +83,7 @@ class EventStream(EventSourceResponse):
                 await write(frames)
         except TimeoutError:
             self._abort_transport()
-            raise
+            raise stalled(self._request.path, _STALL_TIMEOUT) from None
 
     async def __aenter__(self) -> Self:
         return self

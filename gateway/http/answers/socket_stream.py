@@ -20,7 +20,7 @@ class SocketStream:
         self.is_open = False
 
     async def relay(self, frames: bytes) -> None:
-        """Send the events of whole frames. Raises TimeoutError if the client stalls, ConnectionError if it left."""
+        """Send the events of whole frames. Raises ConnectionError if the client has left or stalls."""
         for payload in payloads(frames):
             self.is_open = True
             await self.response.send_text(payload)

@@ -15,11 +15,8 @@ def is_well_formed(request: web.Request) -> bool:
     version, headers = request.version, request.headers
     if version not in (HttpVersion11, HttpVersion10):
         return False
-    host = headers.get("Host")
-    if host is None:
-        if version == HttpVersion11:
-            return False  # RFC 9112 §3.2
-    elif not _HOST.fullmatch(host.strip()):
+    host = headers.get("Host")  # aiohttp refuses HTTP/1.1 without it
+    if host is not None and not _HOST.fullmatch(host.strip()):
         return False
     coding = headers.get("Transfer-Encoding")
     return coding is None or (version == HttpVersion11 and coding.strip().lower() == "chunked")  # RFC 9112 §6.1

@@ -20,6 +20,7 @@ from gateway.core.errors import (
     Unauthorized,
 )
 from gateway.core.jsonio import dumps, loads
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemory
 from gateway.http.answers.socket_turn import EVENT, SocketEvent
 from gateway.http.keys import CLIENT, DRAIN, PRINCIPAL, SERVICES, SNAPSHOT, TRACE
@@ -116,8 +117,14 @@ class _Session:
             task.cancel()
         await asyncio.wait(tasks)
         for task in tasks:
-            if not task.cancelled() and (error := task.exception()) is not None:
+            try:
+                error = task.exception()
+            except asyncio.CancelledError as cancelled:
+                drop_tracebacks(cancelled)  # the task would hold it, and the frames of its event
+                continue
+            if error is not None:
                 log.error("WebSocket failed", path=self._request.path, exc_info=error)
+                drop_tracebacks(error)
                 self._code = WSCloseCode.INTERNAL_ERROR
 
     async def _close(self) -> None:

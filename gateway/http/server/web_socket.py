@@ -8,6 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.core.errors import GatewayError, Overloaded, PayloadTooLarge
 from gateway.http.large_bodies import LARGE, BodyReservation, LargeBodies
+from gateway.http.server.stalled import stalled
 
 _CLOSE_TIMEOUT = 2.0  # seconds for the client's close frame
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
@@ -59,13 +60,13 @@ class ClientSocket(web.WebSocketResponse):
         return data, self._unread.read(len(data))
 
     async def send_text(self, payload: bytes) -> None:
-        """Send one text message. Raises TimeoutError if the client stalls for too long, ConnectionError if it left."""
+        """Send one text message. Raises ConnectionError if the client has left, or was dropped because it stalls."""
         try:
             async with asyncio.timeout(_STALL_TIMEOUT):
                 await self.send_frame(payload, WSMsgType.TEXT)
         except TimeoutError:
             self.abort()
-            raise
+            raise stalled(self._req.path if self._req is not None else "", _STALL_TIMEOUT) from None
 
     async def send_pings(self, interval: float) -> None:
         """Send a ping every `interval` seconds until cancelled, or until the client has left."""
@@ -83,9 +84,10 @@ class ClientSocket(web.WebSocketResponse):
             transport.abort()
 
     def release(self) -> None:
-        """Return the reservation of what nobody has read. Call it at the end of the connection."""
+        """Drop what nobody has read, with its reservation. Call it at the end of the connection."""
         if self._unread is not None:
-            self._unread.reservation.release()
+            self._unread.discard()
+            self._unread = None
 
 
 class _Unread:
@@ -109,9 +111,8 @@ class _Unread:
         try:
             self._reserve()
         except (PayloadTooLarge, Overloaded) as error:
-            self._refused = True
-            self.reservation.release()
             self._queue.feed_data(WSMessage(WSMsgType.ERROR, error, None), 0)
+            self.discard()
             return False, b""
         ended: tuple[bool, bytes] = self._parser.feed_data(data)
         return ended
@@ -124,7 +125,16 @@ class _Unread:
 
     def feed_eof(self) -> None:
         """See aiohttp's parser."""
-        self._parser.feed_eof()
+        if not self._refused:
+            self._parser.feed_eof()
+
+    def discard(self) -> None:
+        """Drop a message that is not complete, and what still arrives. aiohttp's connection holds this object longer
+        than its socket.
+        """
+        self._refused = True
+        self._parser = self._queue = None
+        self.reservation.release()
 
     def read(self, size: int) -> BodyReservation:
         """The reservation of a message of `size` bytes, which is no longer unread."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
 from gateway.core.message_json import are_many, read_messages, write_messages
@@ -77,10 +78,15 @@ async def encoded(response: StoredResponse) -> dict[str, bytes]:
 
 
 async def decoded(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
-    """The response that `encoded` encoded. Raises UnknownVersion."""
-    if len(fields["messages"]) > _LARGE:
-        return await asyncio.to_thread(_decoded, response_id, subject, fields)
-    return _decoded(response_id, subject, fields)
+    """The response that `encoded` encoded. Raises Unavailable if it can't be read."""
+    try:
+        if len(fields["messages"]) > _LARGE:
+            return await asyncio.to_thread(_decoded, response_id, subject, fields)
+        return _decoded(response_id, subject, fields)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Unavailable(
+            "The stored response can't be read: a newer version of the gateway wrote it, or it is damaged."
+        ) from error
 
 
 def _encoded(response: StoredResponse) -> dict[str, bytes]:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
 
+from gateway.core.errors import Unavailable
 from gateway.core.session_key import SessionKey, parse_session_key
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.state.redis_client import Client, RedisClient, ScriptCall
 from gateway.state.script import load_script
 from gateway.state.sessions.store import Cursor
@@ -59,7 +61,10 @@ class SessionIndex:
     ) -> list[IndexEntry]:
         """At most `limit` entries after the cursor."""
         if not await self._redis.run_script(_CHECK_INDEX_COMPLETE, [self._all], [_COMPLETE]):
-            await self._complete()
+            try:
+                await self._complete()
+            except Unavailable as error:  # a full Redis takes no index, but its conversations can be read and deleted
+                drop_tracebacks(error)
         name = self._all if everybody else self._owner_set(owner)
         until = "+inf" if after is None else round(after.used * 1000)
         entries: list[IndexEntry] = []
@@ -80,7 +85,9 @@ class SessionIndex:
         """Add all conversations that a scan finds."""
         async for name in self._scan_sessions():
             printed, used = await self._redis.execute(lambda client, name=name: client.hmget(name, "key", "updated"))  # type: ignore[misc]
-            if printed is not None and used is not None and (key := parse_session_key(printed.decode())) is not None:
+            if printed is None or used is None or not used.isdigit():
+                continue
+            if (key := parse_session_key(printed.decode("utf-8", "replace"))) is not None:
                 await self._redis.execute(self.put(key, int(used)).execute)
         await self._redis.run_script(_MARK_INDEX_COMPLETE, [self._all], [_COMPLETE, _SCAN_INTERVAL, self._retention_ms])
 
@@ -119,7 +126,7 @@ async def _scan_step(client: Client, *, node: Any, cursor: int, pattern: str) ->
 
 def _entry_after(member: bytes, score: float, after: Cursor | None) -> IndexEntry | None:
     """The entry, None if it is not after the cursor. Redis sorts members of equal score by key, in reverse here."""
-    printed = member.decode()
+    printed = member.decode("utf-8", "replace")
     key = parse_session_key(printed)
     cursor = Cursor(score / 1000, printed)
     if key is None or (after is not None and (cursor.used, printed.encode()) >= (after.used, after.key.encode())):

@@ -134,5 +134,6 @@ def _ms(seconds: float) -> int:
 
 
 def _facts(key: SessionKey, facts: list[Any], entries: int) -> SessionFacts:
-    created, updated, size = (int(fact or 0) for fact in facts)  # a Redis that evicts keys may have lost them
+    # A Redis that evicts keys may have lost them, and one damaged conversation must not hide the others.
+    created, updated, size = (int(fact) if fact is not None and fact.isdigit() else 0 for fact in facts)
     return SessionFacts(key, created / 1000, updated / 1000, size, entries)

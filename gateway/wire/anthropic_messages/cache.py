@@ -5,24 +5,24 @@ own keeps them. Otherwise there is one after the system prompt, and one after ea
 the next request of a conversation reads what this one wrote.
 """
 
-from collections.abc import Iterator
 from typing import Any
+
+from gateway.wire.prompt_cache import cache_control
 
 _MAX_BREAKPOINTS = 4
 _USER_TURNS = 2
-_HOUR = frozenset({"24h", "1h", "long"})
-_NEVER = frozenset({"none", "off"})
 _UNCACHED = frozenset({"thinking", "redacted_thinking"})
 
 
 def add_breakpoints(body: dict[str, Any], retention: str | None) -> None:
-    """Mark the request. `retention`: `none` for no cache, `1h`, `24h` or `long` for an hour, else five minutes."""
-    own = [block for block in _blocks(body) if "cache_control" in block]
-    for block in own[:-_MAX_BREAKPOINTS]:
-        del block["cache_control"]
-    if own or retention in _NEVER or "cache_control" in body:
+    """Mark the request, for as long as `retention` says (`prompt_cache.lifetime`)."""
+    if own := [block for block in _blocks(body) if "cache_control" in block]:
+        for block in own[:-_MAX_BREAKPOINTS]:
+            del block["cache_control"]
         return
-    mark = {"type": "ephemeral", "ttl": "1h"} if retention in _HOUR else {"type": "ephemeral"}
+    mark = cache_control(retention)
+    if mark is None or "cache_control" in body:
+        return
     if system := body.get("system"):
         system[-1]["cache_control"] = mark
     elif tools := body.get("tools"):
@@ -35,14 +35,16 @@ def add_breakpoints(body: dict[str, Any], retention: str | None) -> None:
         content[-1]["cache_control"] = mark
 
 
-def _blocks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Everything that may have a breakpoint, in the order of the cache."""
-    yield from body.get("tools", ())
-    yield from body.get("system", ())
+    blocks = [*body.get("tools", ()), *body.get("system", ())]
     for message in body["messages"]:
-        for block in message["content"] if isinstance(message["content"], list) else ():
-            if block["type"] in _UNCACHED:
+        content = message["content"]
+        for block in content if isinstance(content, list) else ():
+            kind = block["type"]
+            if kind in _UNCACHED:
                 continue
-            if block["type"] == "tool_result" and isinstance(inner := block.get("content"), list):
-                yield from inner
-            yield block
+            if kind == "tool_result" and isinstance(inner := block.get("content"), list):
+                blocks += inner
+            blocks.append(block)
+    return blocks

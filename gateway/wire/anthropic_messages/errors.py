@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.failures import default_message, error_object, kind_of_status
+from gateway.wire.overflow_text import says_overflow
 
 _BY_TYPE = {
     "invalid_request_error": UpstreamKind.INVALID_REQUEST,
@@ -30,11 +31,6 @@ _BILLING_CODES = frozenset({
 })  # fmt: skip
 """Codes of a 4xx that no retry cures: the account has to be changed."""
 
-_OVERFLOW_TEXT = re.compile(
-    r"prompt is too long|input is too long|context (length|window|limit)|exceeds? the (maximum|context)|too many tokens"
-    r"|input length and `?max_tokens`? exceed",
-    re.IGNORECASE,
-)
 _BILLING_TEXT = re.compile(r"credit balance is too low|spend(ing)? limit|usage limits?\b", re.IGNORECASE)
 _FILTER_TEXT = re.compile(r"content filtering policy|usage polic(y|ies)", re.IGNORECASE)
 
@@ -77,7 +73,7 @@ def _kind(status: int | None, name: str | None, code: str | None, message: str) 
 
 def _about_the_request(kind: UpstreamKind, named: UpstreamKind | None, message: str) -> UpstreamKind:
     """What a refusal of the request means: a 400 also reports exhausted credit and, after the fact, filtered output."""
-    if _OVERFLOW_TEXT.search(message):
+    if says_overflow(message):
         return UpstreamKind.CONTEXT_OVERFLOW
     if _BILLING_TEXT.search(message) or named is UpstreamKind.BILLING:
         return UpstreamKind.BILLING

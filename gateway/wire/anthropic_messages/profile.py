@@ -48,8 +48,10 @@ class Profile:
             known = replace(known, thinking="budget")
         if self.efforts is not ANY_EFFORT:
             known = with_efforts(known, self.efforts)
+        if self.sampling is None and self.json_schema is None and self.prefill is None:
+            return known
         own = {name: value for name in _REPLACED if (value := getattr(self, name)) is not None}
-        return replace(known, **own) if own else known
+        return replace(known, **own)
 
 
 _REPLACED = [field.name for field in fields(Profile) if field.default is None]

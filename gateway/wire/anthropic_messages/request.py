@@ -20,10 +20,10 @@ from gateway.wire.anthropic_messages.tools import add_tools
 from gateway.wire.claude import Abilities
 from gateway.wire.claude_thinking import add_thinking, fits, level_of, thinks
 from gateway.wire.model import ModelSpec
+from gateway.wire.prompt_cache import RETENTION_PARAM, retention_of
 from gateway.wire.structured_schema import reduced
 
 _TIERS = {"auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only"}
-_CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
 
 
@@ -59,7 +59,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
         own, betas = {name: value for name, value in own.items() if name == "metadata"}, []
     own.pop("output_format", None)  # an earlier name of `output_config.format`
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **own}
-    retention = body.pop(_CACHE_PARAM, None)
+    body.pop(RETENTION_PARAM, None)
     effort = profile.efforts.named(_effort(turn, body))
     body["model"] = model.id
     body["max_tokens"] = _cap(turn.sampling, body, model, abilities)
@@ -70,25 +70,27 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     _add_thinking(body, thinking, config, (effort, turn.options.thinking_budget), abilities)
     if abilities.thinking == "budget" and conversation.in_tool_loop_without_thinking:
         body.pop("thinking", None)  # the reasoning before these calls was another model's
+    reasons = thinks(body)
     instruction = add_tools(
         body,
         turn,
         conversation.tools if model.tools else (),
-        forced=abilities.forced_tools and profile.tool_choice and not thinks(body),
+        forced=abilities.forced_tools and profile.tool_choice and not reasons,
         parallel=profile.parallel_tool_calls,
     )
-    if abilities.prefill and not thinks(body):
+    if abilities.prefill and not reasons:
         conversation.end_prefill()
     else:
         conversation.end_with_user()
-    if not thinks(body):
+    if not reasons and "context_management" in body:
         _without_edits_of_thinking(body)
-    _add_form(body, turn.sampling.response_format, conversation, abilities)
+    if (form := turn.sampling.response_format) is not None:
+        _add_form(body, form, conversation, abilities)
     body["messages"] = conversation.messages
     if conversation.system:
         body["system"] = conversation.system
-    _add_sampling(body, turn, abilities)
-    add_breakpoints(body, turn.options.cache_retention or retention)
+    _add_sampling(body, turn, abilities, reasons=reasons)
+    add_breakpoints(body, retention_of(turn, model))
     if instruction is not None:
         _tell(conversation.messages, instruction)
     if turn.stream:
@@ -167,7 +169,7 @@ def _without_edits_of_thinking(body: dict[str, Any]) -> None:
 
 def _effort(turn: Turn, body: dict[str, Any]) -> str | None:
     """The client's effort, else the operator's, in whichever words; those that are no fields here leave the body."""
-    words = [body.pop(name) for name in _EFFORT_PARAMS if isinstance(body.get(name), str)]
+    words = [body.pop(name) for name in _EFFORT_PARAMS if isinstance(body.get(name), str)] if body else ()
     return turn.options.effort or (words[0] if words else None)
 
 
@@ -183,7 +185,7 @@ def _cap(sampling: Sampling, body: dict[str, Any], model: ModelSpec, abilities: 
     )
 
 
-def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities) -> None:
+def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities, *, reasons: bool) -> None:
     sampling, options = turn.sampling, turn.options
     if sampling.temperature is not None:
         body["temperature"] = min(sampling.temperature, 1)
@@ -191,12 +193,12 @@ def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities) -> Non
         body["top_p"] = sampling.top_p
     if options.top_k is not None:
         body["top_k"] = options.top_k
-    if not abilities.sampling or thinks(body):
+    if not abilities.sampling or reasons:
         for name in ("temperature", "top_p", "top_k"):
             body.pop(name, None)
     elif "temperature" in body:
         body.pop("top_p", None)  # newer models accept only one of them
-    if stops := [stop for stop in sampling.stop if stop.strip()]:
+    if sampling.stop and (stops := [stop for stop in sampling.stop if stop.strip()]):
         body["stop_sequences"] = stops
     if options.end_user is not None:
         body["metadata"] = {"user_id": options.end_user}
@@ -204,11 +206,9 @@ def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities) -> Non
         body["service_tier"] = tier
 
 
-def _add_form(
-    body: dict[str, Any], form: ResponseFormat | None, conversation: Conversation, abilities: Abilities
-) -> None:
+def _add_form(body: dict[str, Any], form: ResponseFormat, conversation: Conversation, abilities: Abilities) -> None:
     """The form of the answer; in words where the model has no field for it."""
-    if form is None or form.kind == "text":
+    if form.kind == "text":
         return
     schema = form.schema.get("schema") if form.schema else None
     if schema is not None and abilities.json_schema:

@@ -22,8 +22,11 @@ class UsageReader:
         """Read a `usage` object; an invalid count is 0."""
         if not isinstance(payload, dict):
             return
+        counts = self._counts
         for name in _FIELDS:
-            self._add(name, payload.get(name))
+            value = payload.get(name)
+            if type(value) is int and value >= counts.get(name, 0):
+                counts[name] = value
         if isinstance(written := payload.get("cache_creation"), dict):
             self._add("1h", written.get("ephemeral_1h_input_tokens"))
             self._add("5m", written.get("ephemeral_5m_input_tokens"))

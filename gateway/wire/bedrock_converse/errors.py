@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.failures import default_message, kind_of_status
+from gateway.wire.overflow_text import says_overflow
 
 _BY_EXCEPTION = {
     "throttlingException": UpstreamKind.RATE_LIMITED,
@@ -17,11 +18,6 @@ _BY_EXCEPTION = {
     "validationException": UpstreamKind.INVALID_REQUEST,
     "modelTimeoutException": UpstreamKind.REPORTED_TIMEOUT,
 }
-_OVERFLOW_TEXT = re.compile(
-    r"(input|prompt) is too long|too many (input )?tokens|context (length|window)|exceeds? the (maximum|context)"
-    r"|input length and `?max_tokens`? exceed",
-    re.IGNORECASE,
-)
 _QUOTA_TEXT = re.compile(r"quota|too many tokens per day", re.IGNORECASE)
 
 
@@ -49,7 +45,7 @@ def _error(
     kind: UpstreamKind, message: str, words: str, status: int | None, retry_after: float | None
 ) -> UpstreamError:
     code = None
-    if kind is UpstreamKind.INVALID_REQUEST and _OVERFLOW_TEXT.search(words):
+    if kind is UpstreamKind.INVALID_REQUEST and says_overflow(words):
         kind, code = UpstreamKind.CONTEXT_OVERFLOW, "context_length_exceeded"
     elif kind is UpstreamKind.INVALID_REQUEST and _QUOTA_TEXT.search(words):
         kind = UpstreamKind.BILLING  # ServiceQuotaExceededException

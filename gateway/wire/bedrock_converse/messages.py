@@ -92,10 +92,13 @@ class Conversation:
             self.messages.append({"role": "assistant", "content": blocks})
 
     def _user(self, parts: tuple[Part, ...]) -> None:
-        results = [part for part in parts if type(part) is ToolResult]
-        for result in results:
-            self._result(result)
-        self._content += self._blocks(part for part in parts if type(part) is not ToolResult)
+        others = []
+        for part in parts:
+            if type(part) is ToolResult:
+                self._result(part)
+            else:
+                others.append(part)
+        self._content += self._blocks(others)
 
     def _result(self, result: ToolResult) -> None:
         blocks = self._blocks(result.content)
@@ -112,6 +115,10 @@ class Conversation:
         self._results, self._content = [], []
         if not content:
             return
-        if any("document" in block for block in content) and not any("text" in block for block in content):
+        if (
+            self._files
+            and any("document" in block for block in content)
+            and not any("text" in block for block in content)
+        ):
             content.append({"text": _ATTACHED})  # a file alone is refused
         self.messages.append({"role": "user", "content": content})

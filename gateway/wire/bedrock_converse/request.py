@@ -15,6 +15,7 @@ from gateway.wire.bedrock_converse.profile import profile_of
 from gateway.wire.claude import Abilities
 from gateway.wire.claude_thinking import add_thinking, thinks
 from gateway.wire.model import ModelSpec
+from gateway.wire.prompt_cache import RETENTION_PARAM, lifetime, retention_of
 from gateway.wire.structured_schema import object_schema, reduced
 from gateway.wire.tool_demand import demand_of
 
@@ -23,8 +24,6 @@ _FIELDS = frozenset({
     "additionalModelRequestFields", "additionalModelResponseFieldPaths",
 })  # fmt: skip
 """Fields that the operator may set in `params`; all others belong to the model."""
-_HOUR = frozenset({"24h", "1h", "long"})
-_NEVER = frozenset({"none", "off"})
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")
 
 
@@ -36,10 +35,9 @@ def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
     profile = profile_of(model)
     abilities = profile.abilities(model)
     params = {**(model.params or {}), **(turn.params or {}), **turn.extras.of(WIRE)}
-    retention = turn.options.cache_retention or params.pop("cacheRetention", None)
-    params.pop("cacheRetention", None)
-    words = [params.pop(name) for name in _EFFORT_PARAMS if isinstance(params.get(name), str)]
-    body: dict[str, Any] = {name: params.pop(name) for name in _FIELDS & params.keys()}
+    params.pop(RETENTION_PARAM, None)
+    words = [params.pop(name) for name in _EFFORT_PARAMS if isinstance(params.get(name), str)] if params else ()
+    body: dict[str, Any] = {name: params.pop(name) for name in _FIELDS & params.keys()} if params else {}
     fields: dict[str, Any] = {**params, **body.pop("additionalModelRequestFields", {})}
 
     conversation = Conversation(Owner(WIRE, model.provider, model.id))
@@ -68,8 +66,8 @@ def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
     body["messages"] = conversation.messages
     if conversation.system:
         body["system"] = conversation.system
-    if profile.caches(model) and retention not in _NEVER:
-        _add_cache_points(body, {"cachePoint": {"type": "default", **({"ttl": "1h"} if retention in _HOUR else {})}})
+    if profile.caches(model) and (duration := lifetime(retention_of(turn, model))) is not None:
+        _add_cache_points(body, {"cachePoint": {"type": "default", **({"ttl": "1h"} if duration == "1h" else {})}})
     demanded = turn.tool_choice is not None and turn.tool_choice.mode in ("required", "pinned")
     return dumps(body), instruction is not None and demanded
 
@@ -100,7 +98,7 @@ def _inference(turn: Turn, fields: dict[str, Any], abilities: Abilities, *, reas
             config["topP"] = top_p
     else:
         fields.pop("top_k", None)
-    if stops := [stop for stop in sampling.stop if stop.strip()]:
+    if sampling.stop and (stops := [stop for stop in sampling.stop if stop.strip()]):
         config["stopSequences"] = stops
     return config
 

@@ -92,12 +92,21 @@ class StreamParser(EventParser):
 
     def _read(self, payloads: list[bytes], batch: Batch) -> None:
         for payload in payloads:
+            if payload == b"[DONE]":  # of a proxy
+                continue
             try:
                 response = RESPONSE.read(payload)
             except InvalidJSON as error:
                 raise malformed(str(error)) from None
             self._reader.read(response, batch)
             self._started = self._reader.started
+
+
+def _own_name(name: str) -> str:
+    """The name of a tool without the namespace that some models put before it, as in Google's own prompt."""
+    for prefix in ("default_api.", "default_api:"):
+        name = name.removeprefix(prefix) or name
+    return name
 
 
 class _Reader:
@@ -216,7 +225,7 @@ class _Reader:
             self._end_signed(signature, signed("call", call_id), batch)
         else:
             self._end_thinking(batch)
-        batch.append(ToolCallBegin(self._calls, call_id, call.name))
+        batch.append(ToolCallBegin(self._calls, call_id, _own_name(call.name)))
         batch.append(ToolCallDelta(self._calls, arguments_text(call.args)))
         self._calls += 1
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.failures import default_message, error_object, kind_of_status
+from gateway.wire.overflow_text import says_overflow
 
 _BY_NAME = {
     "UNAUTHENTICATED": UpstreamKind.AUTH,
@@ -26,7 +27,6 @@ _BAD_KEY = frozenset({
     "API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "API_KEY_HTTP_REFERRER_BLOCKED",
     "API_KEY_IP_ADDRESS_BLOCKED", "ACCOUNT_STATE_INVALID", "SERVICE_DISABLED", "CONSUMER_INVALID", "CONSUMER_SUSPENDED",
 })  # fmt: skip
-_OVERFLOW = re.compile(r"input token count|token count .*exceeds|exceeds the maximum number of tokens", re.IGNORECASE)
 _BAD_KEY_TEXT = re.compile(r"\bAPI key\b.*\b(not valid|invalid|expired|not found|leaked)", re.IGNORECASE)
 _NO_REGION = re.compile(r"location is not supported|enable billing|billing account", re.IGNORECASE)
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
@@ -92,7 +92,7 @@ def _kind(
     refused = status is None or status in (400, 403)
     if refused and (any(one.get("reason") in _BAD_KEY for one in details) or _BAD_KEY_TEXT.search(message)):
         return UpstreamKind.AUTH, "invalid_api_key"
-    if status in (None, 400, 413) and _OVERFLOW.search(message):
+    if status in (None, 400, 413) and says_overflow(message):
         return UpstreamKind.CONTEXT_OVERFLOW, "context_length_exceeded"
     if refused and _NO_REGION.search(message):
         return UpstreamKind.BILLING, None

@@ -9,6 +9,7 @@ from gateway.wire.google_generative.contents import contents_of
 from gateway.wire.google_generative.profile import generation_of, profile_of
 from gateway.wire.google_generative.thinking import thinking_config
 from gateway.wire.model import ModelSpec
+from gateway.wire.prompt_cache import RETENTION_PARAM
 from gateway.wire.schema_openapi import reduced
 from gateway.wire.tool_demand import demand_of
 
@@ -92,7 +93,7 @@ def _operator_fields(turn: Turn, model: ModelSpec) -> tuple[dict[str, Any], dict
                 effort = value if isinstance(value, str) else effort
             elif name in _TOP_LEVEL:
                 body[name] = value
-            else:
+            elif name != RETENTION_PARAM:
                 config[_CAMEL.get(name, name)] = value
     return body, config, effort
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.failures import default_message, kind_of_status
+from gateway.wire.overflow_text import OVERFLOW_TEXT
 
 _BY_TEXT: tuple[tuple[re.Pattern[str], UpstreamKind, str | None], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind, code)
     for pattern, kind, code in (
         (
-            r"context (length|window|size)|prompt (is )?too long|input length exceeds|too many tokens",
+            OVERFLOW_TEXT,
             UpstreamKind.CONTEXT_OVERFLOW,
             "context_length_exceeded",
         ),

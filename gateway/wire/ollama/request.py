@@ -11,6 +11,7 @@ from gateway.core.turn import ResponseFormat, Sampling, ToolChoice, ToolSpec, Tu
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama.messages import messages_of
 from gateway.wire.ollama.profile import profile_of, think_of
+from gateway.wire.prompt_cache import RETENTION_PARAM
 from gateway.wire.schema_refs import inlined
 from gateway.wire.tool_demand import demand_of
 
@@ -74,7 +75,7 @@ def _operator_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
                 options.update(value)
             elif name in _TOP_LEVEL:
                 body[name] = value
-            else:
+            elif name != RETENTION_PARAM:
                 options[name] = value
     if options:
         body["options"] = options

@@ -30,6 +30,7 @@ from gateway.wire.openai_chat.shapes import (
 )
 from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
+from gateway.wire.unnamed_error import unnamed_error
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -41,7 +42,22 @@ _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "max_tokens": "length",
     "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "repetition_truncation": "length",
+    "tool_use": "tool_calls",
+    "sensitive": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
 }
+"""In lower case; any other reason counts as `stop`."""
+
+_FAILED = {
+    "error": None,  # OpenRouter and Mistral, with an error object
+    "insufficient_system_resource": "overloaded",  # DeepSeek: the answer was cut
+    "network_error": None,  # Z.AI: the same
+    "abort": None,  # vLLM and SGLang: the same
+}
+"""Reasons that are no end of an answer → the code of the error that they stand for."""
 
 
 _DONE_ENTRY = b",[DONE]"
@@ -56,12 +72,12 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
         try:
             answer = COMPLETION.read(body)
         except InvalidJSON as error:
-            raise malformed(str(error)) from None
+            raise (unnamed_error(body) or malformed(str(error))) from None
     if answer.error:
         raise error_in(answer.error)
     choice = answer.choices[0] if answer.choices else None
     if choice is None or choice.message is None:
-        raise malformed("it has no message")
+        raise unnamed_error(body) or malformed("it has no message")
     batch: Batch = []
     reader: DeltaReader | None = None
     if _has_only_text(choice):
@@ -81,11 +97,11 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
 
 
 def _has_only_text(choice: Choice | WholeChoice) -> bool:
-    """Whether the message is text and nothing else, as nearly every whole answer is."""
+    """Whether the message is text and nothing else, as nearly every whole answer is. OpenAI's has empty annotations."""
     message = choice.message
     return (
         message.__class__ is WholeMessage
-        and _other_fields(message) == _NO_OTHER_FIELDS
+        and ((others := _other_fields(message)) == _NO_OTHER_FIELDS or others == _EMPTY_ANNOTATIONS)
         and len(content := memoryview(message.content)) > len('""')
         and content[0] == ord('"')
     )
@@ -94,17 +110,18 @@ def _has_only_text(choice: Choice | WholeChoice) -> bool:
 _FIELDS_BESIDE_TEXT = tuple(name for name in Delta.__struct_fields__ if name != "content")
 _other_fields = attrgetter(*_FIELDS_BESIDE_TEXT)
 _NO_OTHER_FIELDS = (None,) * len(_FIELDS_BESIDE_TEXT)
+_EMPTY_ANNOTATIONS: tuple[Any, ...] = tuple([] if name == "annotations" else None for name in _FIELDS_BESIDE_TEXT)
 
 
 def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
     """Why the answer ended.
 
-    Raises UpstreamError for the reason `error` (OpenRouter, Mistral), and for `tool_calls` without any call.
+    Raises UpstreamError for a reason of `_FAILED`, and for `tool_calls` without any call.
     """
     raw = choice.finish_reason
-    if raw == "error":
-        raise error_in(choice.error)
-    known = _FINISH.get(raw or "stop", "stop")
+    if raw in _FAILED:
+        raise error_in(choice.error or {"message": f"The answer ended with {raw!r}.", "code": _FAILED[raw]})
+    known = _FINISH.get((raw or "stop").lower(), "stop")
     if known == "tool_calls" and not calls:
         raise malformed("it ends with tool calls, but has none")
     # Some servers finish with `stop` after tool calls; a client's tool loop needs the right reason.
@@ -170,7 +187,8 @@ class StreamParser(EventParser):
         if completions is None:
             self._read(events.payloads(), batch)
         else:
-            self._events(completions, batch, exact=True)
+            if self._events(completions, batch, exact=True):
+                self._look_for_error(b"".join((b"[", documents, b"]")))
             if ended:
                 self._end_answer(batch)
 
@@ -203,7 +221,8 @@ class StreamParser(EventParser):
                     self._end_answer(batch)
                     return
                 raise malformed(str(error)) from None
-            self._events([completion], batch, exact=False)
+            if self._events([completion], batch, exact=False):
+                self._look_for_error(payload)
 
     def _end_answer(self, batch: Batch) -> None:
         """End the answer: emit the finish that was held back, and the usage."""
@@ -216,7 +235,14 @@ class StreamParser(EventParser):
             if self._usage is not None:
                 batch.append(self._usage)
 
-    def _events(self, completions: list[Completion], batch: Batch, *, exact: bool) -> None:
+    def _look_for_error(self, document: bytes) -> None:
+        error = None if self.complete else unnamed_error(document)
+        if error is not None:
+            raise error
+
+    def _events(self, completions: list[Completion], batch: Batch, *, exact: bool) -> bool:
+        """Read the chunks. Returns whether one of them has nothing that is known."""
+        is_unknown = False
         # Only the tolerant decoder lets half of a surrogate pair through; exact text needs no check.
         plain = exact and self._reader.plain and self._finish is None
         for completion in completions:
@@ -257,11 +283,14 @@ class StreamParser(EventParser):
                 plain = exact and self._reader.plain and self._finish is None
             elif completion.error and not self.complete:
                 raise error_in(completion.error)
+            elif not completion.usage:
+                is_unknown = True
             self._beside |= completion_fields(completion)
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
             if completion.usage and self._finish is not None:
                 self._usage = UsageReport(read_usage(completion.usage))
         self._started = self._started or bool(batch)
+        return is_unknown
 
     def _choices(self, choices: list[Choice], batch: Batch) -> None:
         """Read the choice with index 0. Requests never set `n`, so other choices are not part of this answer."""

@@ -27,6 +27,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import message_events
 from gateway.wire.openai_chat.citations import read_annotations
+from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.shapes import CALL_FIELDS, Call, Delta
 from gateway.wire.openai_chat.thinking import ThinkingReader
 from gateway.wire.surrogates import SurrogateJoiner
@@ -54,18 +55,17 @@ class DeltaReader:
 
     def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
         """Add the events of one `delta`, or of a whole `message`, to `batch`."""
+        visible = ""
         if (
             delta.reasoning_content is not None
             or delta.reasoning is not None
             or delta.reasoning_details
             or delta.thinking_blocks
         ):
-            text = self.thinking.feed(
-                delta.reasoning_content, delta.reasoning, delta.reasoning_details, delta.thinking_blocks
-            )
-            if text:
-                batch.append(ThinkingDelta(text))
+            visible = self._reasoning(delta, batch)
         content: str | list[Any] | Raw | None = delta.content
+        if visible and _is_absent(content):
+            content = visible
         if isinstance(content, Raw) and not is_string(content):
             content = _decoded(content)
         if isinstance(content, list):
@@ -84,6 +84,23 @@ class DeltaReader:
             self._read_beside(delta, batch)
         if calls:
             self._tool_calls(calls, batch)
+
+    def _reasoning(self, delta: Delta, batch: Batch) -> str:
+        """Add the delta's reasoning to `batch`; returns the text of its details that belongs to the answer."""
+        details, visible = self._details(delta)
+        text = self.thinking.feed(delta.reasoning_content, delta.reasoning, details, delta.thinking_blocks)
+        if text:
+            batch.append(ThinkingDelta(text))
+        return visible
+
+    def _details(self, delta: Delta) -> tuple[Any, str]:
+        """Its `reasoning_details` without those whose text belongs to the answer, and that text."""
+        types = profile_of(self._model).visible_details
+        if not types or not isinstance(delta.reasoning_details, list):
+            return delta.reasoning_details, ""
+        visible = [one for one in delta.reasoning_details if isinstance(one, dict) and one.get("type") in types]
+        others = [one for one in delta.reasoning_details if not any(one is other for other in visible)]
+        return others, "".join(text for one in visible if isinstance(text := one.get("text"), str))
 
     def _read_beside(self, delta: Delta, batch: Batch) -> None:
         citations = read_annotations(delta.annotations)
@@ -159,6 +176,11 @@ class DeltaReader:
             call_id = new_id("call_")
         self._ids.add(call_id)
         return call_id
+
+
+def _is_absent(content: str | list[Any] | Raw | None) -> bool:
+    """Whether a delta has no text of its own."""
+    return not content or (isinstance(content, Raw) and bytes(content) in (b"null", b'""', b"[]"))
 
 
 def _text_of_parts(parts: Any) -> str:

@@ -21,6 +21,7 @@ from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
 from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
+from gateway.wire.unnamed_error import unnamed_error
 
 _PATH = "/embeddings"
 _INTEGERS = {int}  # True and False are not among them
@@ -160,6 +161,8 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
         raise malformed(str(error), "embeddings") from None
     if answer.error:
         raise error_in(answer.error)
+    if answer.data is None and (unnamed := unnamed_error(body)) is not None:
+        raise unnamed
     if answer.data is None or len(answer.data) != expected:
         raise malformed(f"it does not hold {expected} vectors", "embeddings")
     vectors: list[memoryview | None] = [None] * expected

@@ -30,6 +30,11 @@ _NAMES = {
     "requires_tool_result_name": "result_name",
     "seed_field": "seed_field",
     "thinking_format": "thinking_format",
+    "requires_assistant_after_tool_result": "assistant_after_result",
+    "requires_thinking_as_text": "thinking_as_text",
+    "zai_tool_stream": "tool_stream",
+    "cached_models": "cached_models",
+    "requires_mistral_tool_ids": "nine_character_ids",
     "requires_reasoning_content_on_assistant_messages": "reasoning_content",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
@@ -56,6 +61,12 @@ class Profile:
     `thinking_format`: the field for the effort (`thinking_format.write_effort`). `reasoning_content`: every message of
     an assistant must have this field, if the model reasons. `routing`: fields that say which servers behind the
     endpoint may answer, which no client can change.
+
+    `assistant_after_result`: a message of the user may not follow the result of a tool, and content may not be null.
+    `thinking_as_text`: reasoning goes back as text before the answer. `visible_details`: types of `reasoning_details`
+    whose text belongs to the answer. `tool_stream`: streams the arguments of calls if `tool_stream` says so.
+    `nine_character_ids`: ids of calls have nine letters and digits. `cached_models`: the beginning of the ids of models
+    that take breakpoints of Anthropic's prompt cache; None: none.
     """
 
     tool_choice: bool = True
@@ -81,11 +92,21 @@ class Profile:
     seed_field: Literal["seed", "random_seed"] = "seed"
     thinking_format: ThinkingFormat = "openai"
     reasoning_content: bool = False
+    assistant_after_result: bool = False
+    thinking_as_text: bool = False
+    visible_details: frozenset[str] = frozenset()
+    tool_stream: bool = False
+    nine_character_ids: bool = False
+    cached_models: str | None = None
+    adjusts_body: bool = field(default=False, init=False)
+    """Whether a body needs more than the fields of the format, so that a request to others costs nothing."""
     routing: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.unknown_fields:
             object.__setattr__(self, "strict_messages", True)  # the class is frozen
+        adjusts = self.refuses_fields or self.tool_stream or self.cached_models is not None or bool(self.routing)
+        object.__setattr__(self, "adjusts_body", adjusts or not self.parallel_tool_calls)
 
     @property
     def refuses_fields(self) -> bool:
@@ -104,6 +125,10 @@ def profile_from(quirks: Mapping[str, object]) -> Profile:
     efforts = efforts_from(quirks)
     if quirks.get("thinking_format") in LEVELS_IF_CONFIGURED:
         efforts = replace(efforts, accepted=quirks.get("supports_reasoning_effort") is True or bool(efforts.supported))
+    if types := quirks.get("visible_reasoning_detail_types"):
+        given["visible_details"] = frozenset(types)  # type: ignore[call-overload]  # names, as rows are checked
+    if quirks.get("cache_control_format") == "anthropic":
+        given["cached_models"] = ""  # this row's, or this model's
     if routing := _routing(quirks):
         given["routing"] = routing
     return replace(DEFAULT, efforts=efforts, **given)  # type: ignore[arg-type]  # rows are checked where they are read

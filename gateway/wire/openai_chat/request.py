@@ -9,9 +9,11 @@ from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling,
 from gateway.wire.efforts import ANY_EFFORT
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.cache import add_breakpoints
 from gateway.wire.openai_chat.profile import Profile, profile_of
 from gateway.wire.openai_chat.request_messages import encode_messages
 from gateway.wire.openai_chat.thinking_format import write_effort
+from gateway.wire.prompt_cache import RETENTION_PARAM, retention_of
 from gateway.wire.system_messages import with_system_first
 from gateway.wire.tool_pictures import pictures_after_results
 
@@ -42,17 +44,27 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
         _add_tools(body, turn.tools, turn.tool_choice, profile)
     elif turn.tools:  # of a request with `tool_choice: "none"`: any other is refused for such a model
         body.pop("parallel_tool_calls", None)
-    if not profile.parallel_tool_calls:
-        body.pop("parallel_tool_calls", None)
-    if profile.refuses_fields:
-        _remove_refused(body, profile, model.params, turn.params)
-    if profile.routing:
-        body.update(profile.routing)
     if turn.stream:
         body["stream"] = True
         if profile.usage_in_streaming:
             body["stream_options"] = {"include_usage": True}
+    if profile.adjusts_body:
+        _adjust(body, turn, model, profile)
     return dumps(body)
+
+
+def _adjust(body: dict[str, Any], turn: Turn, model: ModelSpec, profile: Profile) -> None:
+    """What endpoints with quirks refuse or need beside the fields of the format."""
+    if not profile.parallel_tool_calls:
+        body.pop("parallel_tool_calls", None)
+    if profile.tool_stream and turn.stream and "tools" in body:
+        body.setdefault("tool_stream", True)
+    if profile.cached_models is not None and model.id.startswith(profile.cached_models):
+        body.pop("prompt_cache_retention", None)  # OpenAI's field for its own cache
+        add_breakpoints(body, retention_of(turn, model))
+    if profile.refuses_fields:
+        _remove_refused(body, profile, model.params, turn.params)
+    body.update(profile.routing)
 
 
 def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, Any]:
@@ -60,6 +72,8 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
     body: dict[str, Any] = dict(model.params) if model.params else {}
     if turn.params:
         body.update(turn.params)
+    if body:
+        body.pop(RETENTION_PARAM, None)
     if turn.extras.fields and profile.unknown_fields:
         body.update(turn.extras.of(WIRE))
     if turn.options is not NO_OPTIONS:

@@ -4,7 +4,7 @@ A strict endpoint gets only the fields that the format defines for everyone: a f
 refused, and the whole request with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.core.message import (
@@ -24,6 +24,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
+from gateway.wire.call_ids import NineCharacterIds
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import message_fields
@@ -36,11 +37,40 @@ def encode_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[
     profile = profile_of(model)
     names = _called(messages) if profile.result_name else {}
     encoded = [_message(message, model, profile, names) for message in messages]
+    if profile.nine_character_ids:
+        _shorten_ids(encoded)
+    if profile.assistant_after_result:
+        encoded = list(_with_assistant_after_results(encoded))
     if profile.reasoning_content and model.reasoning:
         for raw in encoded:
             if raw["role"] == "assistant":
                 _require_reasoning_content(raw)
     return encoded
+
+
+def _shorten_ids(encoded: list[dict[str, Any]]) -> None:
+    """Replace the ids of calls, which may be another provider's, and those of their results."""
+    ids = NineCharacterIds()
+    for raw in encoded:
+        for call in raw.get("tool_calls", ()):
+            call["id"] = ids.call(call["id"])
+        if (call_id := raw.get("tool_call_id")) is not None:
+            raw["tool_call_id"] = ids.result(call_id) or ids.call(call_id)
+
+
+def _with_assistant_after_results(encoded: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Insert an assistant's turn before a user's message that follows the result of a tool."""
+    before = None
+    for raw in encoded:
+        if raw["role"] == "user" and before == "tool":
+            yield {"role": "assistant", "content": _AFTER_RESULTS}
+        if raw["role"] == "assistant" and raw.get("content") is None:
+            raw["content"] = ""
+        yield raw
+        before = raw["role"]
+
+
+_AFTER_RESULTS = "I have the results of the tools."
 
 
 def _called(messages: Sequence[Message]) -> dict[str, str]:
@@ -76,6 +106,10 @@ def _assistant_fields(message: Message, model: ModelSpec, profile: Profile) -> d
     """The fields for content, tool calls, a refusal, and the reasoning that precedes them."""
     parts, is_array = message.parts, message.content_is_array
     content = tuple(part for part in parts if isinstance(part, Content))
+    thinking = [part for part in parts if type(part) is Thinking]
+    if thinking and profile.thinking_as_text:
+        content = (*_thoughts(thinking, model, has_text=bool(content)), *content)
+        thinking = []
     beside = [part for part in content if _is_beside_content(part)]
     raw: dict[str, Any] = {}
     if beside:
@@ -93,7 +127,7 @@ def _assistant_fields(message: Message, model: ModelSpec, profile: Profile) -> d
         raw["content"] = None
     if calls:
         raw["tool_calls"] = calls
-    if thinking := [part for part in parts if type(part) is Thinking]:
+    if thinking:
         _add_thinking(raw, thinking, model, profile)
     return raw
 
@@ -110,6 +144,14 @@ def _is_beside_content(part: Content) -> bool:
     if type(part) is Refusal:
         return part.extras.of(WIRE).get("place") == "message"
     return type(part) is Foreign and part.wire == WIRE and "type" not in part.payload
+
+
+def _thoughts(blocks: list[Thinking], model: ModelSpec, *, has_text: bool) -> Iterator[Text]:
+    """The model's own reasoning as one text; nothing marks it, so that the model does not copy the mark."""
+    owner = Owner(WIRE, model.provider, model.id)
+    own = [block.text for block in blocks if block.owner in (None, owner) and block.text.strip()]
+    if own:
+        yield Text("\n\n".join(own) + ("\n\n" if has_text else ""))
 
 
 def _add_thinking(raw: dict[str, Any], blocks: list[Thinking], model: ModelSpec, profile: Profile) -> None:

@@ -20,6 +20,7 @@ from gateway.wire.openai_responses.errors import reported
 from gateway.wire.openai_responses.output_reader import OutputReader
 from gateway.wire.openai_responses.shapes import EVENT, RESPONSE, ProviderResponse, StreamEvent
 from gateway.wire.openai_responses.usage import read_usage
+from gateway.wire.unnamed_error import unnamed_error
 
 _INCOMPLETE: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
@@ -29,9 +30,9 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     try:
         response = RESPONSE.read(body)
     except InvalidJSON as error:
-        raise malformed(str(error)) from None
+        raise (unnamed_error(body) or malformed(str(error))) from None
     if response.status is None and not response.error and response.output is None:
-        raise malformed("it is no response")
+        raise unnamed_error(body) or malformed("it is no response")
     reader = OutputReader(_owner(model))
     batch: Batch = []
     _end(response, reader, batch)
@@ -113,8 +114,11 @@ class StreamParser(EventParser):
             if handle is not None:
                 handle(events, event, batch)
                 self.done = events.finished
-            elif event.error and not event.type.startswith("response."):
-                raise reported(event.error)  # an error object in place of an event, as of a chat completions server
+            elif not event.type.startswith("response."):
+                if event.error:  # an error object in place of an event, as of a chat completions server
+                    raise reported(event.error)
+                if (unnamed := unnamed_error(payload)) is not None:
+                    raise unnamed
 
 
 class _EventReader:
@@ -185,5 +189,6 @@ _HANDLERS: Mapping[str, Callable[[_EventReader, StreamEvent, Batch], None]] = {
     "response.completed": _EventReader.ended,
     "response.incomplete": _EventReader.ended,
     "response.failed": _EventReader.failed,
+    "response.cancelled": _EventReader.failed,
     "error": _EventReader.failed,
 }

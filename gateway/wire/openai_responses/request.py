@@ -16,6 +16,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.profile import Profile, profile_of
 from gateway.wire.openai_responses.request_items import encode_items
+from gateway.wire.prompt_cache import RETENTION_PARAM
 from gateway.wire.tool_pictures import pictures_after_results
 
 _MIN_OUTPUT_TOKENS = 16  # OpenAI refuses less
@@ -39,6 +40,9 @@ def build_body(turn: Turn, model: ModelSpec) -> dict[str, Any]:
     profile = profile_of(model)
     owner = Owner(WIRE, model.provider, model.id)
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {})}
+    body.pop(RETENTION_PARAM, None)
+    if (verbosity := body.pop("verbosity", None)) is not None:
+        body["text"] = {"verbosity": verbosity, **(body.get("text") or {})}
     if profile.unknown_fields:
         body |= turn.extras.of(WIRE)
     body["model"] = model.id

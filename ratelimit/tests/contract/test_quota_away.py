@@ -48,12 +48,31 @@ class Instance:
         return outcome.statuses[0].remaining
 
 
+LEASE = 30  # seconds
+
+
+class Clock:
+    """The time of the storage and of all instances."""
+
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+    async def advance(self, seconds, one):
+        """Let time pass, until this instance has had its next heartbeat."""
+        self.now += seconds
+        beats = one.link.beats
+        await until(lambda: one.link.beats >= beats + 2, 30)
+
+
 @asynccontextmanager
-async def instance(server, *policies, lease=30):
+async def instance(server, *policies, clock=None):
     # A long timeout, because this machine may be busy.
     client = redis.asyncio.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
-    link = ReplicationLink(client, name="test", max_wait=2.0, heartbeat=0.05, max_backoff=0.02)
-    quota = Quota(policies, link=link, lease=lease)
+    clocks = {} if clock is None else {"clock": clock, "server_time": clock}
+    link = ReplicationLink(client, name="test", max_wait=2.0, heartbeat=0.05, max_backoff=0.02, **clocks)
+    quota = Quota(policies, link=link, lease=LEASE)
     await link.open()
     try:
         assert link.available, link.reason
@@ -63,8 +82,8 @@ async def instance(server, *policies, lease=30):
         await client.aclose()
 
 
-async def until(condition):
-    async with asyncio.timeout(10):
+async def until(condition, seconds=10):
+    async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -150,32 +169,32 @@ async def test_runs_that_ended_while_disconnected_hold_no_slot_afterwards(tmp_pa
 
 
 async def test_active_runs_keep_their_slots_after_a_flush(server):
-    async with instance(server, RUNS, lease=1) as one, instance(server, RUNS, lease=1) as two:
+    clock = Clock()
+    async with instance(server, RUNS, clock=clock) as one, instance(server, RUNS, clock=clock) as two:
         held = [await one.reserve(), await one.reserve()]
         await server.flush()
-        async with asyncio.timeout(10):
-            while not await server.ask("KEYS", "*runs*"):
-                await asyncio.sleep(0.005)
+        await clock.advance(LEASE / 3, one)
         assert isinstance(await two.reserve(), Refusal)
         assert len(held) == 2
 
 
 async def test_the_slots_of_a_dead_instance_are_free_after_their_lease(server):
-    async with instance(server, RUNS, lease=1) as one:
-        async with instance(server, RUNS, lease=1) as two:
+    clock = Clock()
+    async with instance(server, RUNS, clock=clock) as one:
+        async with instance(server, RUNS, clock=clock) as two:
             assert [type(await two.reserve()) for _ in range(3)] == [Reservation, Reservation, Refusal]
-            assert isinstance(await one.reserve(), Refusal)
-        async with asyncio.timeout(10):
-            while isinstance(await one.reserve(), Refusal):
-                await asyncio.sleep(0.01)
+        clock.now += LEASE - 1
+        assert isinstance(await one.reserve(), Refusal)
+        clock.now += 2
+        assert isinstance(await one.reserve(), Reservation)
 
 
 async def test_an_active_run_keeps_its_slot_for_longer_than_a_lease(server):
-    async with instance(server, RUNS, lease=1) as one, instance(server, RUNS, lease=1) as two:
+    clock = Clock()
+    async with instance(server, RUNS, clock=clock) as one, instance(server, RUNS, clock=clock) as two:
         held = [await one.reserve(), await one.reserve()]
-        loop = asyncio.get_running_loop()
-        end = loop.time() + 2.5
-        while loop.time() < end:
+        for _ in range(9):
+            await clock.advance(LEASE / 3, one)
             assert isinstance(await two.reserve(), Refusal)
         await held[0].settle(0)
         assert isinstance(await two.reserve(), Reservation)
@@ -201,7 +220,7 @@ async def test_requests_do_not_wait_for_a_frozen_redis(server):
             loop = asyncio.get_running_loop()
             began = loop.time()
             assert isinstance(await one.reserve(), Reservation)
-            assert loop.time() - began < 0.5  # 0.04, and an allowance for a busy machine
+            assert loop.time() - began < 1.5  # 0.04, and an allowance for a busy machine; 2.0 was the wait before
             assert not one.link.available
             await reservation.settle(10)
         finally:

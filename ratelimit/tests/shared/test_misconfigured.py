@@ -1,6 +1,5 @@
 """A configuration that retrying can't fix raises when the link is opened, or made."""
 
-import asyncio
 import re
 import time
 from pathlib import Path
@@ -62,16 +61,20 @@ async def test_the_documented_rights_are_enough(server):
     (rights,) = re.findall(r"^ACL SETUSER (myapp .*)$", readme, re.MULTILINE)
     await server.ask("ACL", "SETUSER", *rights.split())
     async with client(server, username="myapp", password="SECRET", db=1) as one:
-        link = ReplicationLink(one, name="myapp", heartbeat=0.05, **PATIENT)
+        now = [1_000.0]
+        clocks = {"clock": lambda: now[0], "server_time": lambda: now[0]}
+        link = ReplicationLink(one, name="myapp", heartbeat=0.05, **PATIENT, **clocks)
         limiter = FailureLimiter(POLICY, link=link, budget=BudgetPolicy(failures=3))
-        quota = Quota([QuotaPolicy("all", "requests", 1), QuotaPolicy("runs", "runs", 1)], link=link, lease=1)
+        quota = Quota([QuotaPolicy("all", "requests", 1), QuotaPolicy("runs", "runs", 1)], link=link, lease=30)
         async with link:
             assert [(await limiter.record_failure("a")).allowed for _ in range(4)] == [True, True, True, False]
             assert await limiter.unlock("a")
             assert (await limiter.record_success("a")).allowed
             async with quota.reserve({}):
                 assert isinstance(await quota.reserve({}), Refusal)
-                await asyncio.sleep(0.5)  # the lease is renewed
+                now[0] += 20  # the lease is renewed
+                beats = link.beats
+                await until(lambda: link.beats > beats + 1)
             await quota.reset({})
             beats = link.beats
             await until(lambda: link.beats > beats + 1)

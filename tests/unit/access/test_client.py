@@ -32,11 +32,11 @@ def resolver():
     return ClientResolver(TRUSTED)
 
 
-@pytest.mark.parametrize("pair", EVIDENCE)
 @pytest.mark.parametrize("peer", ["203.0.113.7", "127.0.0.2", "::1", "10.0.1.7", "::ffff:203.0.113.7", None, ""])
-def test_evidence_from_an_untrusted_peer_is_refused(resolver, headers, peer, pair):
-    with pytest.raises(ProxyAttributionRequired):
-        resolver.resolve(peer, headers(("Host", "gateway"), pair))
+def test_evidence_from_an_untrusted_peer_is_refused(resolver, headers, peer):
+    for pair in EVIDENCE:
+        with pytest.raises(ProxyAttributionRequired):
+            resolver.resolve(peer, headers(("Host", "gateway"), pair))
 
 
 @pytest.mark.parametrize("pair", EVIDENCE)

@@ -32,12 +32,22 @@ GOOD = {
         f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'own/m'}},entries:{{a:{{}},b:{{}}}}}}}}"
     ),
     "no token": f"{{{OWN},{AGENT}}}",
+    "keys that this machine does not have, other ids, an endpoint of embeddings, settings of the runtime": (
+        f"{{{TOKEN},models:{{providers:{{own:{{baseUrl:'http://127.0.0.1:9/v1',apiKey:'OWN_API_KEY'}},"
+        "openai:{apiKey:'${ABSENT_VARIABLE}'},zai:{baseUrl:'http://127.0.0.1:9/v1',apiKey:'k'}}},"
+        "agents:{defaults:{model:{primary:'own/m',fallbacks:['z.ai/m']},params:{cacheRetention:'long',fastMode:true},"
+        "memorySearch:{provider:'gemini',remote:{baseUrl:'http://127.0.0.1:9',apiKey:'${ABSENT_VARIABLE}'}}}}}"
+    ),
 }
 BROKEN = {
     "no JSON5": "{gateway:",
     "an unknown key": f"{{{TOKEN},{OWN},{AGENT},tools:{{alow:[]}}}}",
     "a value of a wrong type": f"{{{TOKEN},{OWN},{AGENT},session:{{maxBytes:'big'}}}}",
     "a variable that is not set": own("{baseUrl:'http://127.0.0.1:9/v1',apiKey:'${ABSENT_VARIABLE}'}"),
+    "a token in the form of another program's reference": (
+        f"{{gateway:{{auth:{{token:'${{env:ABSENT_VARIABLE}}'}}}},{OWN},{AGENT}}}"
+    ),
+    "an address that still has to be filled in": own("{baseUrl:'https://<workspace>.example/v1'}"),
     "no model that could be assumed": f"{{{TOKEN},models:{{mode:'replace'}}}}",
     "an unknown provider": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'ghost/m'}}}}}}",
     "a wire format that is not served": own("{baseUrl:'http://h',api:'pi-messages'}"),

@@ -122,15 +122,15 @@ def test_an_installation_with_variables(installation, report, state: Path):
         "works models.providers.xai: api.x.ai:443, openai-responses, without a key",
         "changed gateway.http.endpoints: no endpoint was enabled; chatCompletions and responses are now",
         (
+            "missing models.providers.mistral.apiKey: environment variable ABSENT_MISTRAL is not set, so calls go "
+            "without a key; no agent asks this provider"
+        ),
+        (
             "missing models.providers.xai.apiKey: is missing, so api.x.ai:443 will refuse every call; set an API key "
             "in models.providers.xai.apiKey or XAI_API_KEY"
         ),
         (
             "missing models.providers.xai.apiKey: environment variable ABSENT_XAI is not set; set it before "
-            "the gateway starts"
-        ),
-        (
-            "missing models.providers.mistral.apiKey: environment variable ABSENT_MISTRAL is not set; set it before "
             "the gateway starts"
         ),
         f"Wrote {state / '.env'}",

@@ -71,3 +71,46 @@ def test_an_action_takes_the_configuration_file_before_it_after_it_or_not_at_all
     assert parser.parse_args([command, action]).config is None
     assert parser.parse_args([command, "--config", "a", action]).config == "a"
     assert parser.parse_args([command, action, "--config", "a"]).config == "a"
+
+
+def started(run, *words):
+    """Run the command line in a process of its own, with `run` as the body of its command."""
+    program = f"""
+import os, signal, sys
+from gateway.cli import main
+
+class Command:
+    def add_parser(sub):
+        sub.add_parser(sys.argv[1])
+
+    def run(args):
+        {run}
+
+main._command = lambda name: Command
+sys.exit(main.main())
+"""
+    return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM"])
+def test_a_signal_that_asks_for_nothing_does_not_end_a_gateway_that_is_starting(name):
+    run = f"os.kill(os.getpid(), signal.{name}); return 7"
+    assert started(run, "serve").returncode == 7
+    assert started(run, "check").returncode < 0, "a command ends with its terminal"
+
+
+def test_an_interrupted_start_leaves_no_traceback():
+    done = subprocess.run(
+        [sys.executable, "-c", """
+import sys
+from gateway.cli import main
+
+def interrupted(name):
+    raise KeyboardInterrupt
+
+main._command = interrupted
+sys.exit(main.main(["serve"]))
+"""],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "")

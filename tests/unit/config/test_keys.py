@@ -54,6 +54,8 @@ def test_a_key_is_declared_by_its_digest_or_as_a_secret(loaded):
         ({"digest": DIGEST, "scopes": ["operator.wriet"]}, "gateway.keys.a.scopes[0]", "did you mean 'operator.write'"),
         ({"digest": DIGEST, "agents": ["mian"]}, "gateway.keys.a.agents[0]", "did you mean 'main'"),
         ({"digest": DIGEST, "expires": "2027-01-31"}, "gateway.keys.a.expires", "a date, a time and a zone"),
+        ({"digest": DIGEST, "expires": 4e9}, "gateway.keys.a.expires", "a date, a time and a zone"),
+        ({"digest": DIGEST, "expires": float("nan")}, "gateway.keys.a.expires", "a date, a time and a zone"),
         ({"digest": DIGEST, "limits": {"requestsPerMinute": 0}}, "gateway.keys.a.limits.requestsPerMinute", ""),
         ({"digest": DIGEST, "agent": ["main"]}, "gateway.keys.a.agent", "did you mean 'agents'"),
     ],

@@ -58,6 +58,13 @@ def profiles(tmp_path: Path) -> Callable[..., ProfilesConfig]:
     return load_with
 
 
+def test_a_key_under_another_id_of_a_provider_is_its_key(profiles, tmp_path: Path):
+    shared(tmp_path, {"z": api_key("z.ai", "k1"), "kimi-coding:default": api_key("kimi-coding", "k2")})
+    loaded = profiles("{order:{'z-ai':['z']}}")
+    assert [loaded.keys_of(name) for name in ("zai", "z.ai", "z-ai")] == [("k1",)] * 3
+    assert loaded.keys_of("kimi") == loaded.keys_of("kimi-code") == ("k2",)
+
+
 def test_keys_come_from_every_kind_of_store_and_main_is_read_before_other_agents(profiles, tmp_path: Path):
     shared(tmp_path, {"openrouter:manual": api_key("openrouter", "s1")})
     of_agent(tmp_path, "ops", {"groq:default": api_key("groq", "ops"), "groq:ops": api_key("groq", "more")})

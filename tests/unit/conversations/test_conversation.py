@@ -274,8 +274,9 @@ async def test_failures_in_a_row_do_not_displace_turns_from_the_transcript(conve
     assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
 
 
-async def test_a_conversation_of_a_newer_gateway_is_not_changed(conversations, store):
-    await store.append(await store.acquire(KEY, 1.0), dumps({"v": 2, "messages": []}))
+@pytest.mark.parametrize("entry", [dumps({"v": 2, "messages": []}), b"garbage", b"null", b'{"v":1,"messages":[{}]}'])
+async def test_a_conversation_of_a_newer_gateway_or_a_damaged_one_is_not_changed(conversations, store, entry):
+    await store.append(await store.acquire(KEY, 1.0), entry)
     with pytest.raises(Unavailable, match="newer"):
         async with conversations.of_turn(KEY, TURN, "r", never):
             pass

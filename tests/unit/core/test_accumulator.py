@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from gateway.core.accumulator import Accumulator, accumulated
@@ -106,6 +108,25 @@ def test_beyond_the_limit_the_order_holds_no_text():
     accumulator.add([TextDelta("ab"), ThinkingEnd(HM), TextDelta("cd"), STOP])
     assert accumulator.overflowed
     assert accumulator.answer().parts == (HM,)
+
+
+def test_with_a_limit_no_unfinished_reasoning_beyond_it_and_no_logprobs_are_kept():
+    accumulator = Accumulator(limit=3)
+    accumulator.add([TextDelta("ab", {"content": [token("ab")]}), ThinkingDelta("hm")])
+    assert accumulator.overflowed
+    assert accumulator.thinking == ()
+    assert accumulator.logprobs is None
+
+
+def test_large_pieces_beyond_the_limit_do_not_wait_in_numbers():
+    accumulator = Accumulator(limit=100)
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            accumulator.add([TextDelta(f"{number}" * 2**14)])
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_reasoning_beside_the_agents_own_calls_is_not_repeated_in_the_answers_message():

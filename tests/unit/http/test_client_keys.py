@@ -110,6 +110,7 @@ async def test_a_long_list_has_pages(api):
         ({"name": "a", "expires_at": "tomorrow"}, 400, "expires_at"),
         ({"name": "a", "expires_at": "2027-01-01T00:00:00"}, 400, "expires_at"),
         ({"name": "a", "expires_at": "2020-01-01T00:00:00Z"}, 400, "expires_at"),
+        ({"name": "a", "expires_at": "9999-12-31T23:59:59-23:59"}, 400, "expires_at"),
         ({"name": "a", "expire_at": "2099-01-01T00:00:00Z"}, 400, None),
         ({"name": "file"}, 409, None),
     ],

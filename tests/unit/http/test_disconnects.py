@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from gateway.http.chain import chained
 from gateway.http.endpoints.models import list_models
 from gateway.http.errors import response_to
+from gateway.http.keys import SERVICES
 from gateway.http.routes import Route
 from tests.unit.http.conftest import TOKEN
 
@@ -51,6 +52,72 @@ async def test_a_client_that_leaves_before_its_stream_opens_is_no_error(client, 
     output = capsys.readouterr()
     assert "Request failed" not in output.out + output.err
     assert "Traceback" not in output.out + output.err
+
+
+def endless(provider):
+    """The provider sends text until its client leaves. Returns the event of that."""
+    left = asyncio.Event()
+
+    async def answer(request):
+        try:
+            response = await provider.begins(request, {"content": "a"})
+            while True:
+                await provider.send(response, {"choices": [{"index": 0, "delta": {"content": "a" * 60_000}}]})
+        finally:
+            left.set()
+
+    provider.answer = answer
+    return left
+
+
+@pytest.fixture
+def brief_stalls(monkeypatch):
+    for module in ("answers.event_stream", "server.web_socket"):
+        monkeypatch.setattr(f"gateway.http.{module}._STALL_TIMEOUT", 0.3)
+
+
+@pytest.mark.usefixtures("brief_stalls")
+async def test_a_client_that_reads_nothing_loses_its_stream_and_that_is_no_error(client, provider, capsys):
+    left = endless(provider)
+    _, writer = await asyncio.open_connection(client.host, client.port, limit=1024)
+    writer.write(head("POST", "/v1/chat/completions", CHAT))
+    async with asyncio.timeout(30):
+        await left.wait()
+    await until_idle(client)
+    writer.close()
+    output = capsys.readouterr()
+    assert "Request failed" not in output.out + output.err
+    assert "Traceback" not in output.out + output.err
+
+
+@pytest.mark.usefixtures("brief_stalls")
+async def test_a_client_that_reads_nothing_loses_its_web_socket_and_that_is_no_error(client, provider, capsys):
+    left = endless(provider)
+    reader, writer = await asyncio.open_connection(client.host, client.port, limit=1024)
+    fields = ("Host: x", f"Authorization: Bearer {TOKEN}", "Connection: Upgrade", "Upgrade: websocket")
+    fields += ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "")
+    writer.write("\r\n".join(("GET /v1/responses HTTP/1.1", *fields)).encode())
+    await reader.readuntil(b"\r\n\r\n")
+    event = json.dumps({"type": "response.create", "model": "openclaw", "input": "q"}).encode()
+    writer.write(b"\x81" + bytes([0x80 + len(event)]) + bytes(4) + event)
+    async with asyncio.timeout(30):
+        await left.wait()
+    await until_idle(client)
+    writer.close()
+    output = capsys.readouterr()
+    assert "WebSocket failed" not in output.out + output.err
+    assert "Request failed" not in output.out + output.err
+    assert "Traceback" not in output.out + output.err
+
+
+async def until_idle(client):
+    """Wait until the run has ended, and what follows it is done."""
+    runs = client.app[SERVICES].recent._runs
+    async with asyncio.timeout(10):
+        while not any(isinstance(run, bytes) for run in runs.values()):
+            await asyncio.sleep(0.01)
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 class _Request:

@@ -13,11 +13,12 @@ from aiohttp import web
 
 from gateway.core.errors import Unavailable
 from gateway.http.keys import SERVICES, Trace
+from gateway.http.server.web_socket import ClientSocket
 from gateway.http.whole_response import WholeResponse
+from tests.unit.conftest import TOOL_SERVER
 from tests.unit.http.conftest import TOKEN
 
 PACKAGE = f"{Path(sys.modules['gateway'].__file__).parent}/"
-SERVER = Path(__file__).parents[2] / "tool_server.py"
 CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
 MESSAGES = "/v1/messages"
 ASK = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
@@ -38,7 +39,7 @@ REQUESTS = {
 }
 WITH_ANSWER = [name for name in REQUESTS if name != "embeddings"]
 # Only a collection frees aiohttp's connection that was closed in the middle of a body, with the small response to it.
-OF_CONNECTIONS = (Trace, WholeResponse)
+OF_CONNECTIONS = (Trace, WholeResponse, ClientSocket)
 
 
 class Watch:
@@ -266,6 +267,25 @@ async def test_a_failed_response_of_a_websocket_holds_no_frame(client, provider,
         assert watch.held() == []  # nor while the connection stays open
 
 
+@pytest.mark.parametrize("waiting", [0, 2])
+@pytest.mark.parametrize("leaves", ["closes", "aborts"])
+async def test_a_client_of_a_websocket_that_leaves_holds_no_frame(client, provider, watch, leaves, waiting):
+    for _ in range(2):
+        asked, abandoned = provider.hangs()
+        async with client.ws_connect(RESPONSES) as socket:
+            for _ in range(waiting + 1):
+                await socket.send_json(INPUT | {"type": "response.create"})
+            await asked.wait()
+            if leaves == "aborts":
+                socket._response.connection.transport.abort()
+        await abandoned.wait()
+    async with asyncio.timeout(30):
+        while any(task.get_coro().__qualname__.startswith("_Session.") for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.01)
+    await idle()
+    assert watch.held() == []
+
+
 @pytest.mark.parametrize("case", [(name, says) for name in WITH_ANSWER for says in ("an answer", "a refusal")])
 async def test_an_unavailable_store_holds_no_frame(client, provider, watch, monkeypatch, case):
     request_name, says = case
@@ -299,29 +319,51 @@ async def test_an_error_of_the_gateway_holds_no_frame(client, provider, watch, m
     assert watch.held() == []
 
 
+TOOLS = ("weather", "fail", "hang", "unknown")
+
+
+def fails_after(provider, tool):
+    """Call this tool of the agent, and fail in the round that has its result."""
+    arguments = {"weather": '{"city":"Oslo"}', "fail": '{"secret":"x"}'}.get(tool, "{}")
+    provider.says(None, ("c1", f"far__{tool}", arguments), finish="tool_calls")
+    calls = provider.answer
+
+    async def answer(request):
+        if provider.asked[-1]["messages"][-1]["role"] == "tool":
+            return web.json_response({"error": {"message": "This prompt is too long."}}, status=400)
+        return await calls(request)
+
+    provider.answer = answer
+
+
 class TestTools:
     @pytest.fixture
-    def config(self, config, tmp_path):
-        (tmp_path / "notes").mkdir()
-        arguments = [str(SERVER), str(tmp_path / "notes")]
-        config["mcp"] = {"servers": {"far": {"command": sys.executable, "args": arguments, "requestTimeoutMs": 300}}}
+    def config(self, config, tool_server):
+        config["mcp"] = {"servers": {"far": {"url": tool_server.url, "requestTimeoutMs": 300}}}
         return config
 
-    @pytest.mark.parametrize("tool", ["weather", "fail", "hang", "unknown"])
+    @pytest.mark.parametrize("tool", TOOLS)
     @pytest.mark.parametrize("request_name", ["chat", "streamed conversation", "background response"])
     async def test_a_failure_in_a_later_round_holds_no_frame(self, client, provider, watch, request_name, tool):
-        arguments = {"weather": '{"city":"Oslo"}', "fail": '{"secret":"x"}'}.get(tool, "{}")
-        provider.says(None, ("c1", f"far__{tool}", arguments), finish="tool_calls")
-        calls = provider.answer
-
-        async def answer(request):
-            if provider.asked[-1]["messages"][-1]["role"] == "tool":
-                return web.json_response({"error": {"message": "This prompt is too long."}}, status=400)
-            return await calls(request)
-
-        provider.answer = answer
+        fails_after(provider, tool)
         path, body = REQUESTS[request_name]
         for _ in range(2):
             await ask(client, path, body)
         await idle()
         assert watch.held() == []
+
+
+class TestStartedTools:
+    @pytest.fixture
+    def config(self, config, tmp_path):
+        arguments = [str(TOOL_SERVER), str(tmp_path)]
+        config["mcp"] = {"servers": {"far": {"command": sys.executable, "args": arguments, "requestTimeoutMs": 300}}}
+        return config
+
+    async def test_a_failure_in_a_later_round_holds_no_frame(self, client, provider, watch):
+        for tool in TOOLS:
+            fails_after(provider, tool)
+            for request_name in ("chat", "streamed conversation", "background response"):
+                await ask(client, *REQUESTS[request_name])
+            await idle()
+            assert watch.held() == [], tool

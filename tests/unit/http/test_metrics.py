@@ -204,6 +204,30 @@ class TestOwnListener:
         async with client.session.get(url, headers={"Host": "evil.example"}) as response:
             assert response.status == 403
 
+    @pytest.mark.parametrize(
+        ("start", "status"),
+        [
+            ("GET /metrics HTTP/1.1\r\nHost: localhost\r\n", 200),
+            ("GET /nowhere HTTP/1.1\r\nHost: localhost\r\n", 404),
+            ("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Secret: " + "s3cret" * 20_000 + "\r\n", 431),
+            ("GET /metrics HTTP/1.1\r\nHost: localhost\r\n" + "X: y\r\n" * 3_500, 431),
+            ("GET /metrics HTTP/1.1\r\nHost: localhost\r\ns3cret\r\n", 400),
+        ],
+        ids=["good", "elsewhere", "a long line", "many lines", "no colon"],
+    )
+    @pytest.mark.usefixtures("client")
+    async def test_no_request_without_a_credential_fills_the_log_or_learns_the_software(
+        self, config, caplog, start, status
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", config["gateway"]["metrics"]["port"])
+        writer.write(f"{start}Connection: close\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            answer = (await reader.read()).decode()
+        writer.close()
+        assert int(answer.split()[1]) == status
+        assert not any(word in answer for word in ("s3cret", "Server:", "aiohttp"))
+        assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
 
 class TestDisabled:
     @pytest.fixture

@@ -3,9 +3,7 @@
 import asyncio
 import base64
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import aiohttp
 import aiohttp.web
@@ -21,7 +19,6 @@ from gateway.runs.observers import log_run
 from tests.unit.http.conftest import TOKEN
 from tests.unit.http.thinking import CALL, CHAT_TOOL, THOUGHT, answers, message
 
-SERVER = Path(__file__).parents[2] / "tool_server.py"
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 ASK = [{"role": "user", "content": "hi"}]
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and more").decode()
@@ -212,10 +209,8 @@ class TestFailover:
 
 class TestToolsOfTheAgent:
     @pytest.fixture
-    def config(self, config, tmp_path):
-        notes = tmp_path / "notes"
-        notes.mkdir()
-        config["mcp"] = {"servers": {"local": {"command": sys.executable, "args": [str(SERVER), str(notes)]}}}
+    def config(self, config, tool_server):
+        config["mcp"] = {"servers": {"local": {"url": tool_server.url}}}
         return config
 
     CALL = ("call_1", "local__weather", '{"city": "Oslo"}')
@@ -242,10 +237,10 @@ class TestToolsOfTheAgent:
         (end,) = ends
         assert (end.outcome, end.failed, end.usage.total) == ("server_error", True, 18)
 
-    async def test_a_client_that_leaves_while_a_tool_runs_ends_the_run_once(self, client, provider, ends, tmp_path):
+    async def test_a_client_that_leaves_while_a_tool_runs_ends_the_run_once(self, client, provider, ends, tool_server):
         answers(provider, message(None, ("call_1", "local__hang", "{}")))
         request = asyncio.create_task(client.post(CHAT, json=body(CHAT)))
-        await until((tmp_path / "notes" / "hanging").exists)
+        await until((tool_server.notes / "hanging").exists)
         request.cancel()
         await until(lambda: ends)
         assert [(end.outcome, end.usage.total) for end in ends] == [("cancelled", 18)]

@@ -89,6 +89,18 @@ def test_every_column_gives_a_text():
     }
 
 
+@pytest.mark.parametrize("damaged", [b"", b"garbage", compress(b"[1]"), compress(b"{"), compress(b"[[[]],0]")])
+async def test_a_damaged_segment_hides_no_other(damaged):
+    class Damaged(Store):
+        async def read(self, since):
+            yield [damaged]
+            async for page in super().read(since):
+                yield [*page, damaged]
+
+    assert (await report(Damaged(Rows((ROW,), 2)), 0.0, 200.0, ("agent",))).total.attempts == 1
+    assert [page async for page in rows(Damaged(Rows((ROW,), 2)), 0.0, 200.0)] == [[ROW]]
+
+
 async def test_a_store_that_is_away_is_an_error():
     class Away:
         async def read(self, _since):

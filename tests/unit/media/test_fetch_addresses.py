@@ -38,11 +38,12 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("host", INSIDE)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_no_internal_address_is_ever_connected_to(fetcher, host, scheme, refused):
-    for suffix in ("/", ":8080/latest/meta-data"):
-        assert "not a public" in (why := await refused(fetcher(), f"{scheme}://{host}{suffix}")) or "not a host" in why
+@pytest.mark.parametrize("suffix", ["/", ":8080/latest/meta-data"])
+async def test_no_internal_address_is_ever_connected_to(fetcher, scheme, suffix, refused):
+    for host in INSIDE:
+        why = await refused(fetcher(), f"{scheme}://{host}{suffix}")
+        assert "not a public" in why or "not a host" in why, host
 
 
 @pytest.mark.parametrize("url", WRONG)

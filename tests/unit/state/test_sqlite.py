@@ -168,6 +168,30 @@ async def test_a_file_that_is_no_database_is_not_overwritten(database, file):
     assert file.read_bytes().startswith(b"a letter")
 
 
+@pytest.mark.parametrize("others", [True, False], ids=["with its log", "alone"])
+async def test_a_file_that_is_deleted_while_it_is_open_is_created_again(database, file, others):
+    await database.write(put("lost"))
+    for path in list(file.parent.iterdir()) if others else [file]:
+        path.unlink()
+    await database.write(put("a"))
+    assert await database.read(words) == ["a"]
+    with closing(sqlite3.connect(file)) as connection:
+        assert words(connection) == ["a"], "what was written is in the file that the next start opens"
+
+
+async def test_a_file_that_is_restored_while_another_one_is_open_is_used(database, file, tmp_path):
+    await database.write(put("a"))
+    backup = Database(tmp_path / "backup", TABLE)
+    await backup.write(put("of the backup"))
+    await backup.close()
+    for path in file.parent.iterdir():  # as after `rm gateway.sqlite*`: a log belongs to its file
+        path.unlink()
+    backup._path.rename(file)
+    assert await database.read(words) == ["of the backup"]
+    await database.write(put("b"))
+    assert await database.read(words) == ["of the backup", "b"]
+
+
 async def test_the_health_names_what_failed_until_it_succeeds(database, file):
     file.parent.write_text("in the way")
     with pytest.raises(Unavailable) as raised:

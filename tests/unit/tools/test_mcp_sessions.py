@@ -76,12 +76,20 @@ async def server(forgetful):
 async def test_calls_of_a_forgotten_session_are_run_in_a_new_one(forgetful, server):
     assert (await server.call("run", {}, 5)).failure is None
     forgetful.sessions.clear()
-    server._sleep = never  # a new session does not wait for the backoff of a lost connection
+    server._connection._sleep = never  # a new session does not wait for the backoff of a lost connection
     async with asyncio.timeout(60):
         outputs = await asyncio.gather(*(server.call("run", {}, 5) for _ in range(5)))
     assert [(output.failure, output.content[0].text) for output in outputs] == [(None, "done")] * 5
     assert forgetful.runs == 6
     assert len(forgetful.sessions) == 1
+
+
+async def test_a_late_answer_of_the_forgotten_session_does_not_end_the_new_one(forgetful, server):
+    forgotten = server._connection.client
+    forgetful.sessions.clear()
+    assert (await server.call("run", {}, 5)).failure is None
+    server._connection.lose_session(forgotten)
+    assert server.available
 
 
 async def test_a_call_fails_if_there_is_no_new_session(forgetful, server):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import gateway.upstream
+from gateway.config.provider_ids import OTHER_IDS
 from gateway.config.providers import OPENCLAW_FORMATS, ModelsConfig
-from gateway.upstream.catalog import CATALOG, REFUSED, known_models
+from gateway.upstream.catalog import CATALOG, OTHER_NAMES, REFUSED, known_models
 from gateway.upstream.configured import providers_from
 from gateway.wire import UPSTREAMS
 
@@ -118,3 +119,9 @@ def test_a_provider_of_the_responses_format_has_embeddings_too():
     embeddings = UPSTREAMS[CATALOG["openai"].api].embeddings
     assert embeddings is not None
     assert embeddings.paths() == ("/embeddings",)
+
+
+def test_every_other_id_of_a_provider_is_a_row():
+    for other, name in OTHER_IDS.items():
+        assert CATALOG[other] is CATALOG[name]
+        assert name in OTHER_NAMES[other]

@@ -57,6 +57,17 @@ def test_further_keys_of_the_environment_are_used_in_turn():
     assert set(provider.secrets) == {"a", "b", "c", "d"}
 
 
+@pytest.mark.parametrize("configured", ["zai", "z.ai"])
+def test_the_other_ids_of_a_provider_are_the_same_row(configured):
+    rows = providers({"ZAI_API_KEY": "k"}, mode="merge", named=["zai", "z.ai", "z-ai"])
+    assert {rows[name].base_url for name in ("zai", "z.ai", "z-ai")} == {"https://api.z.ai/api/paas/v4"}
+    rows = providers({}, mode="merge", named=["zai", "z.ai", "z-ai"], **{configured: {"baseUrl": "http://mine/v1"}})
+    assert {rows[name].base_url for name in ("zai", "z.ai", "z-ai")} == {"http://mine/v1"}
+    assert providers({}, mode="merge", **{configured: {"baseUrl": "http://mine/v1"}}).keys() == {configured}
+    apart = providers({}, zai={"baseUrl": "http://a/v1"}, **{"z.ai": {"baseUrl": "http://b/v1"}})
+    assert (apart["zai"].base_url, apart["z.ai"].base_url) == ("http://a/v1", "http://b/v1")
+
+
 def test_a_configured_row_overrides_the_catalogues_field_by_field():
     provider = providers({"OPENAI_API_KEY": "env"}, openai={"baseUrl": "http://mirror/v1"})["openai"]
     assert (provider.base_url, provider.api_key) == ("http://mirror/v1", "env")

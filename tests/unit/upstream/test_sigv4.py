@@ -26,7 +26,7 @@ MODELS = (
 )
 BODIES = (b"", b"{}", '{"messages":[{"role":"user","content":[{"text":"Hé 👋"}]}]}'.encode(), bytes(range(256)) * 40)
 TOKENS = (None, "IQoJb3JpZ2luX2VjEA==", "with  two spaces")
-CASES = list(itertools.product(MODELS, BODIES, TOKENS, ("us-east-1", "eu-central-1"), ("converse", "converse-stream")))
+CASES = list(itertools.product(BODIES, TOKENS, ("us-east-1", "eu-central-1"), ("converse", "converse-stream")))
 
 
 def by_botocore(credentials, region, url, body):
@@ -44,17 +44,18 @@ def by_botocore(credentials, region, url, body):
 
 
 def test_there_are_at_least_two_hundred_cases():
-    assert len(CASES) >= 200
+    assert len(MODELS) * len(CASES) >= 200
 
 
-@pytest.mark.parametrize(("model", "body", "token", "region", "action"), CASES, ids=range(len(CASES)))
-def test_a_signature_is_that_of_the_makers_library(model, body, token, region, action):
-    credentials = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token)
-    host, path = f"bedrock-runtime.{region}.amazonaws.com", f"/model/{quote(model, safe='')}/{action}"
-    made = signature(credentials, region, "bedrock", host=host, path=path, body=body, when=WHEN)
-    assert made["Authorization"] == by_botocore(credentials, region, f"https://{host}{path}", body)
-    assert made["X-Amz-Date"] == "20261127T123456Z"
-    assert made.get("X-Amz-Security-Token") == token
+@pytest.mark.parametrize("model", MODELS)
+def test_a_signature_is_that_of_the_makers_library(model):
+    for body, token, region, action in CASES:
+        credentials = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token)
+        host, path = f"bedrock-runtime.{region}.amazonaws.com", f"/model/{quote(model, safe='')}/{action}"
+        made = signature(credentials, region, "bedrock", host=host, path=path, body=body, when=WHEN)
+        assert made["Authorization"] == by_botocore(credentials, region, f"https://{host}{path}", body)
+        assert made["X-Amz-Date"] == "20261127T123456Z"
+        assert made.get("X-Amz-Security-Token") == token
 
 
 @pytest.mark.parametrize("model", MODELS)

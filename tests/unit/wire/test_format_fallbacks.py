@@ -1,7 +1,5 @@
 """A fallback of every format takes over from a provider of every format, through the whole application."""
 
-import sys
-
 import pytest
 
 from gateway.core.answer import Answer
@@ -13,10 +11,8 @@ from tests.unit.wire.every_format import (
     ASK,
     TEXT,
     THOUGHT,
-    TOOL_SERVER,
     USAGE,
     calls_of,
-    each_client,
     read,
 )
 from tests.unit.wire.own_tools import AS_FUNCTIONS, OWN_ITEMS, OWN_TOOLS
@@ -24,23 +20,23 @@ from tests.unit.wire.own_tools import AS_FUNCTIONS, OWN_ITEMS, OWN_TOOLS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@each_client
-async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_its_own(house, fallback, ask, client):
-    house.answers(ANSWERS["thinking and calls"])
-    house.refuses("Too many people.")
-    fallback.answers(ANSWERS["thinking"])
-    first = client.body(ASK, stream=False)
-    _, body = await ask(client, first)
-    calls = calls_of(house, stream=True)  # with a fallback, also a whole answer is asked for as a stream
-    results = [(call.id, "a cat") for call in calls]
-    status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
-    seen = client.sees(visible(fallback.says.received(ANSWERS["thinking"], stream=False)), stream=False)
-    assert (status, read(client, status, body, stream=False)) == (200, seen)
-    assert fallback.asked[0]["messages"] == [
-        *ASK.messages,
-        ["assistant", *(["call", call.id, call.name, client.arguments(call.arguments)] for call in calls)],
-        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
-    ]
+async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_its_own(house, fallback, ask):
+    for client in CLIENTS:
+        house.answers(ANSWERS["thinking and calls"])
+        house.refuses("Too many people.")
+        fallback.answers(ANSWERS["thinking"])
+        first = client.body(ASK, stream=False)
+        _, body = await ask(client, first)
+        calls = calls_of(house, stream=True)  # with a fallback, also a whole answer is asked for as a stream
+        results = [(call.id, "a cat") for call in calls]
+        status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
+        seen = client.sees(visible(fallback.says.received(ANSWERS["thinking"], stream=False)), stream=False)
+        assert (status, read(client, status, body, stream=False)) == (200, seen), client.path
+        assert fallback.asked.pop()["messages"] == [
+            *ASK.messages,
+            ["assistant", *(["call", call.id, call.name, client.arguments(call.arguments)] for call in calls)],
+            *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
+        ], client.path
 
 
 PAIRS = [
@@ -59,10 +55,8 @@ def patient_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("patient_start")
 @pytest.mark.parametrize(("house", "fallback"), PAIRS, indirect=True)
-async def test_a_fallback_goes_on_with_the_work_of_the_agents_own_tools(house, fallback, config, served, tmp_path):
-    notes = tmp_path / "notes"
-    notes.mkdir()
-    config["mcp"] = {"servers": {"local": {"command": sys.executable, "args": [str(TOOL_SERVER), str(notes)]}}}
+async def test_a_fallback_goes_on_with_the_work_of_the_agents_own_tools(house, fallback, config, served, tool_server):
+    config["mcp"] = {"servers": {"local": {"url": tool_server.url}}}
     gateway = await served(config)
     call = ToolCall("call:1" if house.says.SIGNS else "call_1", "local__weather", '{"city": "Oslo"}')
     house.answers(Answer("I'll look.", "tool_calls", USAGE, (call,), (THOUGHT,)))
@@ -80,15 +74,15 @@ async def test_a_fallback_goes_on_with_the_work_of_the_agents_own_tools(house, f
     assert worked[1][:2] == ["result", called[-1][1]]
 
 
-@each_client
-async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house, fallback, ask, client):
+async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house, fallback, ask):
     frames = house.says.frames(ANSWERS["text and calls"])
-    house.sends(frames[: len(frames) // 2], stream=True)
-    fallback.answers(ANSWERS["text and calls"])
-    status, body = await ask(client, client.body(ASK, stream=True))
-    seen = client.sees(visible(fallback.says.received(ANSWERS["text and calls"], stream=True)), stream=True)
-    assert (status, read(client, status, body, stream=True)) == (200, seen)
-    assert len(fallback.asked) == 1
+    for number, client in enumerate(CLIENTS, 1):
+        house.sends(frames[: len(frames) // 2], stream=True)
+        fallback.answers(ANSWERS["text and calls"])
+        status, body = await ask(client, client.body(ASK, stream=True))
+        seen = client.sees(visible(fallback.says.received(ANSWERS["text and calls"], stream=True)), stream=True)
+        assert (status, read(client, status, body, stream=True)) == (200, seen), client.path
+        assert len(fallback.asked) == number
 
 
 async def test_a_fallback_of_another_format_gets_the_tools_and_calls_as_functions(open_house, config, served):

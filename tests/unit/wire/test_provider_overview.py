@@ -93,6 +93,14 @@ def pdfs(api: str) -> str:
     return YES if UPSTREAMS[api].reads_pdfs(model_from(PROVIDERS[api].MODEL, api, {})) else "as text"
 
 
+def breakpoints(api: str) -> str:
+    def sets(quirks: Mapping[str, object]) -> bool:
+        asked = UPSTREAMS[api].request(Turn("openclaw", (HI,)), model_from(PROVIDERS[api].MODEL, api, quirks))
+        return b"cache_control" in asked.body or b"cachePoint" in asked.body
+
+    return YES if sets({}) else "if set" if sets({"cache_control_format": "anthropic"}) else NO
+
+
 FEATURES: Mapping[str, Callable[[str], str]] = {
     "images by data": part(Image("data:image/png;base64,iVBORw0KGgo=")),
     "images by URL": part(Image("https://a.example/1.png")),
@@ -111,6 +119,7 @@ FEATURES: Mapping[str, Callable[[str], str]] = {
     "`service_tier`": setting(options=Options(service_tier="auto")),
     "`safety_identifier`": setting(options=Options(end_user="u")),
     "`prompt_cache_key`": setting(options=Options(cache_key="k")),
+    "breakpoints of the prompt cache": breakpoints,
     "refusals apart from text": answers("refusal", "refusal"),
     "citations": answers("citations", "citations"),
     "content filter as a reason": filtered,

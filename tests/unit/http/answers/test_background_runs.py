@@ -110,6 +110,20 @@ async def job(stores):
     return make
 
 
+@pytest.fixture
+async def background(stores):
+    """Creates background runs; those that a failed test has left end before the store is closed."""
+    created = []
+
+    def create(*arguments):
+        created.append(BackgroundRuns(*arguments))
+        return created[-1]
+
+    yield create
+    for runs in created:
+        await runs.close()
+
+
 async def events_of(stores, stored):
     """The events that a client gets that reads the stream from its start."""
     async with aclosing(LogReader(stores, stored, 0).frames()) as batches:
@@ -154,8 +168,8 @@ async def test_the_first_reader_ends_a_run_whose_worker_died(stores, job, clock)
 
 
 @pytest.mark.parametrize("seconds", [20, -20, 86_400, -86_400])
-async def test_a_step_of_the_clock_does_not_end_a_run_that_is_at_work(stores, job, clock, seconds):
-    runs = BackgroundRuns(stores.events, FAST)
+async def test_a_step_of_the_clock_does_not_end_a_run_that_is_at_work(stores, job, background, clock, seconds):
+    runs = background(stores.events, FAST)
     await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
     stored = await stores.responses.get(None, "resp_1")
     clock.now += seconds
@@ -166,8 +180,8 @@ async def test_a_step_of_the_clock_does_not_end_a_run_that_is_at_work(stores, jo
     await runs.close()
 
 
-async def test_a_worker_whose_lease_expired_changes_nothing(stores, job, clock):
-    runs = BackgroundRuns(stores.events, replace(FAST, heartbeat=3600))
+async def test_a_worker_whose_lease_expired_changes_nothing(stores, job, background, clock):
+    runs = background(stores.events, replace(FAST, heartbeat=3600))
     run = Paused(*WHOLE)
     await runs.start(await job(run))
     stored = await stores.responses.get(None, "resp_1")
@@ -196,7 +210,7 @@ async def test_the_first_reader_stores_an_answer_whose_worker_died_before_storin
     assert [part.text for message in stored.messages for part in message.parts] == ["Hello"]
 
 
-async def test_a_response_is_stored_before_its_end_is_reported(stores, job):
+async def test_a_response_is_stored_before_its_end_is_reported(stores, job, background):
     class Watched:
         """A log that reads the stored response when the end is logged."""
 
@@ -209,7 +223,7 @@ async def test_a_response_is_stored_before_its_end_is_reported(stores, job):
             return await stores.events.add(*arguments, last=last)
 
     events = Watched()
-    runs = BackgroundRuns(events, FAST)
+    runs = background(events, FAST)
     await runs.start(await job(Run(*WHOLE)))
     await until(lambda: _true(not runs.count()))
     assert events.seen == "completed"
@@ -250,9 +264,9 @@ class Away:
         return await self._inner.add(*arguments, **more)
 
 
-async def test_no_event_is_lost_while_the_log_is_unavailable(stores, job):
+async def test_no_event_is_lost_while_the_log_is_unavailable(stores, job, background):
     events = Away(stores.events)
-    runs = BackgroundRuns(events, FAST)
+    runs = background(events, FAST)
     await runs.start(await job(Run(*WHOLE)))
     events.away = True
     await until(lambda: _true(events.refused >= 3))
@@ -265,9 +279,9 @@ async def test_no_event_is_lost_while_the_log_is_unavailable(stores, job):
     assert sent[-1]["type"] == "response.completed"
 
 
-async def test_the_end_of_a_run_waits_for_an_unavailable_log_until_the_gateway_stops(stores, job):
+async def test_the_end_of_a_run_waits_for_an_unavailable_log_until_the_gateway_stops(stores, job, background):
     events = Away(stores.events)
-    runs = BackgroundRuns(events, FAST)
+    runs = background(events, FAST)
     await runs.start(await job(Run(*WHOLE)))
     events.away = True
     await until(lambda: _true(events.refused >= 30))
@@ -278,9 +292,9 @@ async def test_the_end_of_a_run_waits_for_an_unavailable_log_until_the_gateway_s
     assert len((await stores.events.read("resp_1", 0)).events) == 1
 
 
-async def test_a_stopping_gateway_still_writes_a_waiting_end(stores, job):
+async def test_a_stopping_gateway_still_writes_a_waiting_end(stores, job, background):
     events = Away(stores.events)
-    runs = BackgroundRuns(events, BackgroundPolicy(flush=0.01, heartbeat=0.02))
+    runs = background(events, BackgroundPolicy(flush=0.01, heartbeat=0.02))
     await runs.start(await job(Run(*WHOLE)))
     events.away = True
     await until(lambda: _true(events.refused >= 3))
@@ -309,8 +323,8 @@ class Deleted:
         return lease
 
 
-async def test_a_response_deleted_while_its_run_ends_stays_deleted(stores, job):
-    runs = BackgroundRuns(Deleted(stores.events, stores.responses), FAST)
+async def test_a_response_deleted_while_its_run_ends_stays_deleted(stores, job, background):
+    runs = background(Deleted(stores.events, stores.responses), FAST)
     made = await job(Run(*WHOLE))
     await runs.start(made)
     await until(lambda: _true(not runs.count()))
@@ -320,8 +334,8 @@ async def test_a_response_deleted_while_its_run_ends_stays_deleted(stores, job):
     assert await stores.responses.get(None, "resp_1") is None
 
 
-async def test_a_background_answer_too_large_to_store_is_reported_as_failed(stores, job, clock):
-    runs = BackgroundRuns(stores.events, FAST)
+async def test_a_background_answer_too_large_to_store_is_reported_as_failed(stores, job, background, clock):
+    runs = background(stores.events, FAST)
     await runs.start(await job(Run([TextDelta("x" * 17_000_000), Finish("stop")])))
     await until(lambda: _true(not runs.count()))
     assert await stores.events.read("resp_1", 0) == EventPage((), False), "its events are deleted"
@@ -334,9 +348,9 @@ async def test_a_background_answer_too_large_to_store_is_reported_as_failed(stor
         assert "too large to be stored" in response["error"]["message"]
 
 
-async def test_a_worker_continues_after_a_long_outage_of_the_log(stores, job, clock):
+async def test_a_worker_continues_after_a_long_outage_of_the_log(stores, job, background, clock):
     events = Away(stores.events)
-    runs = BackgroundRuns(events, FAST)
+    runs = background(events, FAST)
     await runs.start(await job(Run(*WHOLE)))
     events.away = True
     await until(lambda: _true(events.refused >= 3))
@@ -346,29 +360,49 @@ async def test_a_worker_continues_after_a_long_outage_of_the_log(stores, job, cl
     assert json.loads((await stores.responses.get(None, "resp_1")).body)["status"] == "completed"
 
 
-async def test_an_unexpected_error_ends_the_run_as_failed(stores, job):
+async def test_an_unexpected_error_ends_the_run_as_failed(stores, job, background):
     class Broken(Run):
         async def events(self):
             yield [TextDelta("x")]
             raise RuntimeError("a bug")
 
-    runs = BackgroundRuns(stores.events, FAST)
+    runs = background(stores.events, FAST)
     await runs.start(await job(Broken()))
     await until(lambda: _true(not runs.count()))
     response = json.loads((await stores.responses.get(None, "resp_1")).body)
     assert (response["status"], response["error"]["message"]) == ("failed", "internal error")
 
 
-async def test_runs_beyond_the_maximum_are_refused(stores, job):
-    runs = BackgroundRuns(stores.events, replace(FAST, max_runs=1))
+async def test_runs_beyond_the_maximum_are_refused(stores, job, background):
+    runs = background(stores.events, replace(FAST, max_runs=1))
     await runs.start(await job(Run(hangs=True)))
     with pytest.raises(Unavailable, match="Too many"):
         await runs.start(await job(Run()))
     await runs.close()
 
 
-async def test_a_stopping_gateway_starts_no_run(stores, job):
-    runs = BackgroundRuns(stores.events, FAST)
+async def test_runs_that_begin_at_the_same_time_count_for_the_maximum(stores, job, background):
+    runs = background(stores.events, replace(FAST, max_runs=2))
+    jobs = [await job(Run(hangs=True), f"resp_{number}") for number in range(5)]
+    ends = await asyncio.gather(*map(runs.start, jobs), return_exceptions=True)
+    assert [type(end) for end in ends].count(Unavailable) == 3
+    assert runs.count() == 2
+    await runs.close()
+
+
+async def test_a_run_that_can_not_begin_leaves_its_room_to_others(stores, job, background):
+    events = Away(stores.events)
+    runs = background(events, replace(FAST, max_runs=1))
+    events.away = True
+    with pytest.raises(Unavailable):
+        await runs.start(await job(Run()))
+    events.away = False
+    await runs.start(await job(Run()))
+    await runs.close()
+
+
+async def test_a_stopping_gateway_starts_no_run(stores, job, background):
+    runs = background(stores.events, FAST)
     await runs.close()
     with pytest.raises(Unavailable, match="stopping"):
         await runs.start(await job(Run()))
@@ -385,8 +419,8 @@ def counted(text):
     return [TextDelta(text)]
 
 
-async def test_a_run_whose_events_exceed_the_limit_fails_at_once_and_leaves_nothing(stores, job):
-    runs = BackgroundRuns(stores.events, FAST, SMALL)
+async def test_a_run_whose_events_exceed_the_limit_fails_at_once_and_leaves_nothing(stores, job, background):
+    runs = background(stores.events, FAST, SMALL)
     await runs.start(await job(Run(*([counted("x" * 1000)] * 11), hangs=True)))
     await until(lambda: _true(not runs.count()))
     stored = await stores.responses.get(None, "resp_1")
@@ -397,21 +431,22 @@ async def test_a_run_whose_events_exceed_the_limit_fails_at_once_and_leaves_noth
     assert stored.messages == ()
 
 
-async def test_a_reader_of_a_run_that_is_cut_off_gets_its_failure(stores, job):
-    runs = BackgroundRuns(stores.events, FAST, SMALL)
+async def test_a_reader_of_a_run_that_is_cut_off_gets_its_failure(stores, job, background):
+    runs = background(stores.events, FAST, SMALL)
     made = await job(Run(counted("x" * 5000), counted("x" * 5001), hangs=True))
     stored = made.storage.record
     reading = asyncio.create_task(events_of(stores, stored))
     await runs.start(made)
-    events = await reading
+    async with asyncio.timeout(10):
+        events = await reading
     assert events[-1]["type"] == "response.failed"
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert (await events_of(stores, stored))[-1]["type"] == "response.failed", "and every later reader"
 
 
-async def test_a_run_waits_while_the_store_takes_no_events(stores, job):
+async def test_a_run_waits_while_the_store_takes_no_events(stores, job, background):
     events = Away(stores.events)
-    runs = BackgroundRuns(events, replace(FAST, max_unwritten=5000))
+    runs = background(events, replace(FAST, max_unwritten=5000))
     made = await job(Run(*([counted("x" * 1000)] * 50), [Finish("stop"), UsageReport(NO_USAGE)]))
     await runs.start(made)
     events.away = True
@@ -423,8 +458,8 @@ async def test_a_run_waits_while_the_store_takes_no_events(stores, job):
     assert json.loads((await stores.responses.get(None, "resp_1")).body)["status"] == "completed"
 
 
-async def test_logs_without_room_are_deleted_from_the_store(stores, job):
-    runs = BackgroundRuns(stores.events, FAST, EventLimits(run=10_000, caller=10_000, total=10_000))
+async def test_logs_without_room_are_deleted_from_the_store(stores, job, background):
+    runs = background(stores.events, FAST, EventLimits(run=10_000, caller=10_000, total=10_000))
     first = await job(Run(counted("x" * 6000), [Finish("stop"), UsageReport(NO_USAGE)]))
     await runs.start(first)
     await until(lambda: _true(not runs.count()))
@@ -469,9 +504,11 @@ class Paced(Run):
             yield batch
 
 
-async def test_the_store_holds_no_more_than_the_limit_while_runs_are_cut_off_and_logs_are_deleted(stores, job):
+async def test_the_store_holds_no_more_than_the_limit_while_runs_are_cut_off_and_logs_are_deleted(
+    stores, job, background
+):
     events = Sized(stores.events)
-    runs = BackgroundRuns(events, FAST, SMALL)
+    runs = background(events, FAST, SMALL)
     for number in range(10):
         large = Paced(*([counted("x" * 500)] * 16), [Finish("stop"), UsageReport(NO_USAGE)])
         await runs.start(await job(large, f"resp_{number}"))

@@ -3,15 +3,11 @@
 import asyncio
 import base64
 import json
-import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import pytest_asyncio
 
 from gateway.http.keys import SERVICES
-from tests.process import free_port, running
 from tests.unit.http.thinking import (
     CALL,
     CHAT_TOOL,
@@ -24,7 +20,6 @@ from tests.unit.http.thinking import (
     returned,
 )
 
-SERVER = Path(__file__).parents[3] / "tool_server.py"
 ASK = [{"role": "user", "content": "hi"}]
 RESULT = {"role": "tool", "tool_call_id": CALL[0], "content": "open"}
 OUTPUT = {"type": "function_call_output", "call_id": CALL[0], "output": "open"}
@@ -169,20 +164,10 @@ async def test_a_stored_conversation_of_a_client_that_sends_all_of_it_again(offi
     assert returned(provider) == [shape, shape]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def tool_server(tmp_path_factory):
-    """The URL of a tool server for all tests of this file: one that each gateway starts takes a second each time."""
-    port = free_port()
-    command = [sys.executable, str(SERVER), str(tmp_path_factory.mktemp("notes")), "streamable-http", str(port)]
-    async with running(command) as server:
-        await server.wait_for_output("Uvicorn running")
-        yield f"http://127.0.0.1:{port}/mcp"
-
-
 class TestToolsOfTheAgent:
     @pytest.fixture
     def config(self, config, tool_server):
-        config["mcp"] = {"servers": {"local": {"url": tool_server}}}
+        config["mcp"] = {"servers": {"local": {"url": tool_server.url}}}
         return config
 
     async def test_the_next_round_has_it(self, official, provider, shape, stream):

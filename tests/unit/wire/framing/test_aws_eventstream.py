@@ -77,21 +77,20 @@ WHOLE = message(
 )
 
 
-@pytest.mark.parametrize("position", range(len(WHOLE)))
-def test_a_byte_that_was_altered_is_noticed(position):
-    broken = WHOLE[:position] + bytes([WHOLE[position] ^ 1]) + WHOLE[position + 1 :]
-    decoder = EventStreamDecoder()
-    with pytest.raises((ParserError, NoMessage)):
-        by_botocore_complete(broken)
-    with pytest.raises(FramingError):
-        decoder.feed(broken)
+def test_any_byte_that_was_altered_is_noticed():
+    for position in range(len(WHOLE)):
+        broken = WHOLE[:position] + bytes([WHOLE[position] ^ 1]) + WHOLE[position + 1 :]
+        with pytest.raises((ParserError, NoMessage)):
+            by_botocore_complete(broken)
+        with pytest.raises(FramingError):
+            EventStreamDecoder().feed(broken)
 
 
-@pytest.mark.parametrize("size", range(len(WHOLE)))
-def test_a_message_that_was_cut_is_none(size):
-    decoder = EventStreamDecoder()
-    assert decoder.feed(WHOLE[:size]) == []
-    assert decoder.pending == bool(size)
+def test_a_message_that_was_cut_anywhere_is_none():
+    for size in range(len(WHOLE)):
+        decoder = EventStreamDecoder()
+        assert decoder.feed(WHOLE[:size]) == [], size
+        assert decoder.pending == bool(size), size
 
 
 @pytest.mark.parametrize("length", [0, 15, 2**31])

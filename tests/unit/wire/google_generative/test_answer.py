@@ -57,6 +57,19 @@ def test_calls_come_whole_with_unique_ids_and_end_with_calls_though_google_says_
     assert answer.usage == Usage(7, 5, 12, 0, 2)
 
 
+@pytest.mark.parametrize("name", ["default_api.look", "default_api:look", "look"])
+def test_a_call_has_the_name_of_the_clients_tool(name):
+    events, _ = read(event({"functionCall": {"name": name}}), STOP)
+    assert [one.name for one in accumulated(events).tool_calls] == ["look"]
+
+
+def test_the_end_of_another_formats_stream_is_passed_over():
+    events, failure = read_stream(StreamParser(MODEL), [stream(event({"text": "a"}), STOP) + b"data: [DONE]\n\n"])
+    assert (failure, accumulated(events).text) == (None, "a")
+    _, failure = read_stream(StreamParser(MODEL), [stream(event({"text": "a"})) + b"data: [DONE]\n\n"])
+    assert failure is not None  # it does not stand for a finish reason
+
+
 def test_arguments_keep_the_bytes_of_the_model():
     parts = b'[{"functionCall":{"name":"f","args":{"a": 1.50}}}]'
     body = b'{"candidates":[{"content":{"parts":%b},"finishReason":"STOP"}]}' % parts

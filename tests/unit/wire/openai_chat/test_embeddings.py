@@ -225,7 +225,11 @@ def test_base64_that_cannot_be_unpacked_is_malformed(text):
         rendered(body({"embedding": text}))
 
 
-def test_an_error_inside_a_200_is_an_error():
+@pytest.mark.parametrize(
+    "body",
+    [b'{"error":{"message":"busy","code":503}}', b'{"object":"error","message":"busy","code":503}'],
+)
+def test_an_error_inside_a_200_is_an_error(body):
     with pytest.raises(UpstreamError) as caught:
-        parse_reply(b'{"error":{"message":"busy","code":503}}', 1)
+        parse_reply(body, 1)
     assert (caught.value.kind, caught.value.message) == (UpstreamKind.OVERLOADED, "busy")

@@ -141,6 +141,11 @@ def test_calls_with_equal_indexes_are_distinguished_by_id(read, stream, number):
         ("end_turn", "stop"),
         ("max_tokens", "length"),
         ("model_length", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("repetition_truncation", "length"),
+        ("MAX_TOKENS", "length"),
+        ("sensitive", "content_filter"),
+        ("SAFETY", "content_filter"),
         ("something new", "stop"),
     ],
 )

@@ -108,6 +108,11 @@ def test_an_error_event_is_a_failure_in_either_form():
     assert failure(frames(chat)).kind == Kind.RATE_LIMITED
 
 
+def test_a_response_that_was_cancelled_is_a_failure():
+    cancelled = {"type": "response.cancelled", "response": {"status": "cancelled", "output": []}}
+    assert failure(frames(cancelled)).kind == Kind.SERVER_ERROR
+
+
 def test_what_came_before_a_failure_is_given_first():
     parser = WIRE.parser(MODEL)
     events = parser.feed(frames(text("a"), {"type": "response.failed", "response": {"error": {"message": "m"}}}))

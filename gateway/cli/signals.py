@@ -1,0 +1,12 @@
+"""The signals that ask a gateway for nothing. They must not end it: not while it serves, and not while it starts."""
+
+import signal
+
+HARMLESS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+"""SIGHUP reloads the configuration once the gateway serves (`gateway.cli.reload_triggers`)."""
+
+
+def ignore_harmless() -> None:
+    """Ignore them until `gateway.cli.stop` handles them: a start takes a second, and its default is to end it."""
+    for number in HARMLESS:
+        signal.signal(number, signal.SIG_IGN)

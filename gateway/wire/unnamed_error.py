@@ -1,0 +1,45 @@
+"""Errors that a server sends at status 200 without the name `error`, in place of an answer or of a chunk.
+
+vLLM's `{"object": "error", "message", "code"}`, FastAPI's `{"detail"}`, MiniMax's `base_resp`, and proxies with a
+`message` and a `code`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.upstream_error import UpstreamError
+from gateway.wire.openai_error import error_in
+
+_TEXTS = ("message", "detail", "msg", "error_msg", "error_message")
+_CODES = ("code", "status", "status_code", "error_code", "type")
+
+
+def unnamed_error(document: bytes) -> UpstreamError | None:
+    """The error that this JSON object is, or the first one in this array; None if there is none."""
+    try:
+        value = loads(document)
+    except InvalidJSON:
+        return None
+    objects: Iterable[Any] = value if isinstance(value, list) else [value]
+    return next((error for one in objects if isinstance(one, dict) and (error := _error(one)) is not None), None)
+
+
+def _error(fields: dict[str, Any]) -> UpstreamError | None:
+    if fields.get("choices"):
+        return None
+    base = fields.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code"):
+        return error_in({"message": base.get("status_msg"), "code": base["status_code"]})
+    reason = next((text for name in _TEXTS if isinstance(text := fields.get(name), str | list) and text), None)
+    says_so = fields.get("object") == "error" or "detail" in fields or any(fields.get(name) for name in _CODES)
+    if reason is None or not says_so:
+        return None
+    code = next((code for name in _CODES if (code := _status(fields.get(name)))), fields.get("code"))
+    return error_in({"message": reason, "code": code, "type": fields.get("type")})
+
+
+def _status(value: Any) -> int | None:
+    """An HTTP status, which some servers write as a text."""
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) == len("400") else value
+    return number if type(number) is int and 400 <= number < 600 else None
