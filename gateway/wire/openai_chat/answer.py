@@ -264,6 +264,7 @@ class StreamParser(EventParser):
                         or delta.refusal
                         or delta.annotations
                         or delta.reasoning_details
+                        or delta.thinking_blocks
                         or delta.function_call
                         or delta.audio
                         or delta.images

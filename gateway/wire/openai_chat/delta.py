@@ -56,11 +56,13 @@ class DeltaReader:
     def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
         """Add the events of one `delta`, or of a whole `message`, to `batch`."""
         visible = ""
-        if delta.reasoning_content is not None or delta.reasoning is not None or delta.reasoning_details:
-            details, visible = self._details(delta)
-            text = self.thinking.feed(delta.reasoning_content, delta.reasoning, details)
-            if text:
-                batch.append(ThinkingDelta(text))
+        if (
+            delta.reasoning_content is not None
+            or delta.reasoning is not None
+            or delta.reasoning_details
+            or delta.thinking_blocks
+        ):
+            visible = self._reasoning(delta, batch)
         content: str | list[Any] | Raw | None = delta.content
         if visible and _is_absent(content):
             content = visible
@@ -82,6 +84,14 @@ class DeltaReader:
             self._read_beside(delta, batch)
         if calls:
             self._tool_calls(calls, batch)
+
+    def _reasoning(self, delta: Delta, batch: Batch) -> str:
+        """Add the delta's reasoning to `batch`; returns the text of its details that belongs to the answer."""
+        details, visible = self._details(delta)
+        text = self.thinking.feed(delta.reasoning_content, delta.reasoning, details, delta.thinking_blocks)
+        if text:
+            batch.append(ThinkingDelta(text))
+        return visible
 
     def _details(self, delta: Delta) -> tuple[Any, str]:
         """Its `reasoning_details` without those whose text belongs to the answer, and that text."""

@@ -24,8 +24,15 @@ SHAPES: dict[str, dict[str, Any]] = {
     "reasoning": {"reasoning": THOUGHT},
     "reasoning_details": {"reasoning": THOUGHT, "reasoning_details": DETAILS},
     "reasoning_details alone": {"reasoning_details": DETAILS},
+    "thinking_blocks": {
+        "reasoning_content": THOUGHT,
+        "thinking_blocks": [
+            {"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE},
+            {"type": "redacted_thinking", "data": "gAAAAABo+/9="},
+        ],
+    },
 }
-FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
 CALL = ("call_1", "look", '{"at": "door"}')
 CHAT_TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 RESPONSES_TOOL = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
@@ -42,8 +49,16 @@ def message(text: str | None = None, *calls: tuple[str, str, str], **fields: Any
 
 def deltas_of(whole: dict[str, Any]) -> Iterable[dict[str, Any]]:
     """The pieces in which a server streams a message: texts in halves, a signature after its text."""
+    for block in whole.get("thinking_blocks", ()):
+        if text := block.get("thinking"):
+            for half in (text[:9], text[9:]):
+                piece = {"type": "thinking", "thinking": half, "signature": None}
+                yield {"reasoning_content": half, "thinking_blocks": [piece]}
+            yield {"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": block["signature"]}]}
+        else:
+            yield {"thinking_blocks": [block]}
     for name in ("reasoning_content", "reasoning"):
-        if (text := whole.get(name)) and "reasoning_details" not in whole:
+        if (text := whole.get(name)) and "reasoning_details" not in whole and "thinking_blocks" not in whole:
             yield {name: text[:9]}
             yield {name: text[9:]}
     for detail in whole.get("reasoning_details", ()):
