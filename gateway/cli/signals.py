@@ -2,7 +2,17 @@
 
 import signal
 
-HARMLESS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+_NAMES = (
+    "SIGHUP",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGALRM",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGIO",
+    "SIGPWR",
+)  # some systems lack some
+HARMLESS = tuple(signal.Signals[name] for name in _NAMES if name in signal.Signals.__members__)
 """SIGHUP reloads the configuration once the gateway serves (`gateway.cli.reload_triggers`)."""
 
 

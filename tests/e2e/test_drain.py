@@ -227,7 +227,8 @@ async def test_signals_that_ask_for_nothing_end_nothing(start, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
     async with start() as (gateway, client), asked(client, model, stream=True) as response:
         await response.content.readuntil(b"Hel")
-        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+        for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR"):
+            number = signal.Signals[name]
             gateway.process.signal(number)
             await gateway.process.wait_for_output(number.name)
         model.seen.set()
