@@ -6,7 +6,7 @@ somebody else publishes opens nothing.
 
 from gateway.access.key_registry import KeyRegistry
 from gateway.core.client_key import is_key_name
-from gateway.state.keys.redis import version_key
+from gateway.state.keys.redis import read_version, version_key
 from gateway.state.script import load_script
 from openclaw_ratelimit import Argument, Ask, ReplicationLink
 
@@ -46,7 +46,7 @@ class KeySync:
 
     async def beat(self, ask: Ask) -> None:
         """See Peer."""
-        self._registry.compare(int(await ask(KEY_VERSION, [self._key()], [])))
+        self._registry.compare(read_version(await ask(KEY_VERSION, [self._key()], [])))
 
     def _key(self) -> str:
         return version_key(self._link.name)

@@ -157,6 +157,34 @@ async def test_each_change_of_shared_keys_has_a_version_and_lost_data_another(ba
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
+@pytest.mark.parametrize("damaged", [b"{garbage", b"", b"-1", b"1e3", b"9" * 19, b"\xff"])
+async def test_a_damaged_version_is_replaced_by_the_next_change(backend, store, redis, damaged):
+    async def damage():
+        await redis[backend].ask("HSET", "{test}:client-keys-version", "version", damaged)
+
+    key = record("a")
+    before = await store.add(key)
+    await damage()
+    assert await store.version() == 0
+    assert await every(store) == [key]
+    assert await store.add(key) > before, "an addition that is repeated"
+    await damage()
+    assert await store.add(record("b")) > before
+    await damage()
+    assert await store.remove("b") > before
+    assert await store.version() > before
+    assert await every(store) == [key]
+
+
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
+@pytest.mark.parametrize("damaged", [b"{garbage", b"nan", b"1e999", b"\xff"])
+async def test_a_damaged_time_of_use_hides_no_other(backend, store, redis, damaged):
+    await store.mark_used({"a": 1_700_000_000.25, "b": 2.0})
+    await redis[backend].ask("HSET", "{test}:client-key-uses", "b", damaged)
+    assert await store.last_used(["a", "b"]) == {"a": 1_700_000_000.25}
+
+
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
 async def test_an_addition_whose_answer_got_lost_can_be_repeated(store):
     key = record("a")
     version = await store.add(key)

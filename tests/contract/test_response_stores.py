@@ -14,12 +14,18 @@ from gateway.state.responses.store import ResponsePolicy, StoredResponse, decode
 from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
 POLICY = ResponsePolicy(ttl=6000, max_bytes=10_000, max_total_bytes=3_000)
+
+
+def body(text):
+    return b'{"status":"completed","background":false,"output":[{"text":"%s"}]}' % text
+
+
 RESPONSE = StoredResponse(
     id="resp_1",
     subject="alice",
     agent="main",
     created=1.5,
-    body=b'{"id":"resp_1"}',
+    body=body(b"\\ud83d"),
     input=b"[]",
     messages=(Message("user", (Text("hi \ud83d"),)), Message("assistant", (ToolCall("c", "f", "{}"),))),
     session="agent:main:k",
@@ -82,7 +88,7 @@ async def test_only_the_owner_gets_a_response(store):
 
 async def test_a_later_version_replaces_the_earlier_one(store):
     await store.put(RESPONSE)
-    later = replace(RESPONSE, body=b'{"status":"completed"}', messages=(), session=None, previous=None)
+    later = replace(RESPONSE, body=body(b"later"), messages=(), session=None, previous=None)
     await store.put(later)
     assert await store.get("alice", "resp_1") == later
 
@@ -95,7 +101,7 @@ async def test_a_deleted_response_is_gone(store):
 
 
 async def test_a_later_version_does_not_restore_a_deleted_response(store):
-    later = replace(RESPONSE, body=b'{"status":"completed"}')
+    later = replace(RESPONSE, body=body(b"later"))
     await store.put(RESPONSE)
     assert await store.put(later, new=False)
     assert await store.get("alice", "resp_1") == later
@@ -111,7 +117,7 @@ async def test_put_returns_false_for_a_response_that_is_too_large(store):
 
 
 async def test_many_concurrent_calls_succeed(store):
-    responses = [replace(RESPONSE, id=f"resp_{number}", body=b'"%d"' % number) for number in range(100)]
+    responses = [replace(RESPONSE, id=f"resp_{number}", body=body(b"%d" % number)) for number in range(100)]
     await asyncio.gather(*map(store.put, responses))
     assert await asyncio.gather(*(store.get("alice", response.id) for response in responses)) == responses
 
@@ -133,7 +139,7 @@ async def test_a_response_expires(store, backend, redis, clock):
 async def test_the_oldest_responses_are_deleted_above_the_total_limit(store, clock):
     for number in range(30):
         clock.now += 1
-        await store.put(replace(RESPONSE, id=f"resp_{number}", body=b"x" * 500))
+        await store.put(replace(RESPONSE, id=f"resp_{number}", body=body(b"x" * 440)))
     clock.now += 600  # after the first sweep, and before any response expires
     await store.put(replace(RESPONSE, id="resp_last"))
     stored = [number for number in range(30) if await store.get("alice", f"resp_{number}")]
@@ -158,7 +164,19 @@ async def test_an_unreachable_redis_raises_unavailable_and_is_used_again_afterwa
 
 
 @pytest.mark.parametrize(
-    "damage", [{"facts": b"{garbage"}, {"facts": b"null"}, {"messages": b'{"v":9}'}, {"body": None}]
+    "damage",
+    [
+        {"facts": b"{garbage"},
+        {"facts": b"null"},
+        {"messages": b'{"v":9}'},
+        {"body": None},
+        {"body": RESPONSE.body[:-2]},
+        {"body": b"null"},
+        {"body": b'{"status":"completed"}'},
+        {"body": b"[" * 100_000},
+        {"input": b"[{]"},
+        {"input": b"[1]"},
+    ],
 )
 async def test_a_damaged_response_raises_unavailable(damage):
     fields = {name: value for name, value in (await encoded(RESPONSE) | damage).items() if value is not None}

@@ -1,7 +1,10 @@
 """Client keys in Redis, for all instances: a hash of name → digest and record, and a hash of last uses."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, cast
+
+import structlog
 
 from gateway.core.client_key import KeyRecord
 from gateway.state.keys.store import MAX_KEYS, TooManyKeys, decode_records, encode_record
@@ -12,12 +15,25 @@ _ADD_KEY = load_script(__file__, "add_key")
 _REMOVE_KEY = load_script(__file__, "remove_key")
 _PAGE = 1000  # keys; each page is one call
 _DIGITS = 64  # of the digest before each record
+_TIME = re.compile(rb"[0-9]{1,12}(\.[0-9]{1,20})?")
+_MAX_VERSION = 18  # digits, as in the scripts
 _FULL = -1
+
+log = structlog.get_logger(__name__)
 
 
 def version_key(prefix: str) -> str:
     """The name of the hash with the store's version, in the field `version`."""
     return f"{{{prefix}}}:client-keys-version"
+
+
+def read_version(value: bytes | int | None) -> int:
+    """The version in that field. 0 for a damaged one: the next change of a key makes a new one."""
+    text = b"%d" % value if isinstance(value, int) else value or b"0"
+    if text.isdigit() and len(text) <= _MAX_VERSION:
+        return int(text)
+    log.warning("The version of the stored client keys is damaged; the next change of a key replaces it")
+    return 0
 
 
 class RedisKeys:
@@ -35,7 +51,7 @@ class RedisKeys:
         value = await self._redis.execute(
             lambda client: cast(Awaitable[bytes | None], client.hget(self._version, "version"))
         )
-        return int(value or 0)
+        return read_version(value)
 
     async def add(self, record: KeyRecord) -> int | None:
         """See KeyStore."""
@@ -78,7 +94,11 @@ class RedisKeys:
     async def last_used(self, names: Sequence[str]) -> dict[str, float]:
         """See KeyStore."""
         values = await self._values(self._uses, names)
-        return {name: float(value) for name, value in zip(names, values, strict=True) if value is not None}
+        return {
+            name: float(value)
+            for name, value in zip(names, values, strict=True)
+            if value is not None and _TIME.fullmatch(value) is not None  # a damaged one must not hide the others
+        }
 
     async def _page(self, cursor: int) -> tuple[int, list[bytes]]:
         async def call(client: Client) -> Any:

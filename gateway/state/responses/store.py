@@ -9,12 +9,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from gateway.core.errors import Unavailable
-from gateway.core.jsonio import dumps, loads
+from gateway.core.jsonio import StructDecoder, dumps, loads, only_objects_of
 from gateway.core.message import Message
 from gateway.core.message_json import are_many, read_messages, write_messages
 
-_LARGE = 2**18  # bytes of messages; decoding more may take milliseconds
+_LARGE = 2**18  # bytes; decoding more may take milliseconds
+
+
+class _Body(msgspec.Struct):
+    """What the handlers read in a response object without looking: all of them must be there."""
+
+    status: str
+    background: bool
+    output: list[dict[str, object]]
+
+
+_BODY = StructDecoder(_Body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +93,10 @@ async def encoded(response: StoredResponse) -> dict[str, bytes]:
 async def decoded(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
     """The response that `encoded` encoded. Raises Unavailable if it can't be read."""
     try:
-        if len(fields["messages"]) > _LARGE:
+        if sum(map(len, fields.values())) > _LARGE:
             return await asyncio.to_thread(_decoded, response_id, subject, fields)
         return _decoded(response_id, subject, fields)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Unavailable(
             "The stored response can't be read: a newer version of the gateway wrote it, or it is damaged."
         ) from error
@@ -106,6 +119,8 @@ def _encoded(response: StoredResponse) -> dict[str, bytes]:
 
 def _decoded(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
     facts = loads(fields["facts"])
+    _BODY.read(fields["body"])
+    only_objects_of(msgspec.Raw(fields["input"]))
     return StoredResponse(
         response_id,
         subject,

@@ -9,6 +9,7 @@ from gateway.core.session_key import SessionKey
 from gateway.state import configured
 from gateway.state.responses.store import StoredResponse
 
+BODY = b'{"status":"completed","background":false,"output":[]}'
 KEY = SessionKey(None, "main", "openai-user:u1")
 DAY = 86_400.0
 
@@ -48,7 +49,7 @@ async def test_a_step_of_the_system_clock_during_a_turn_loses_neither_the_turn_n
     async with configured.stores_from(config, tmp_path) as stores:
         sessions, responses = stores.sessions, stores.responses
         await sessions.append(await sessions.acquire(KEY, 1), b"1")
-        await responses.put(StoredResponse("resp_1", None, "main", machine.time(), b"{}", b"[]"))
+        await responses.put(StoredResponse("resp_1", None, "main", machine.time(), BODY, b"[]"))
         machine.run(5)
         lease = await sessions.acquire(KEY, 1)
         machine.step(days * DAY)

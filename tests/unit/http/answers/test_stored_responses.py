@@ -250,12 +250,10 @@ async def test_a_conversation_larger_than_a_request_is_refused():
     database = Database(None, MIGRATIONS)
     store = SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0)
     messages = (Message("user", (Text("x" * 7_000_000),)),)
-    previous = None
+    body, previous = b'{"status":"completed","background":false,"output":[]}', None
     try:
         for name in ("resp_1", "resp_2", "resp_3"):
-            await store.put(
-                StoredResponse(name, None, "main", 1.0, b'{"status":"completed"}', b"[]", messages, previous=previous)
-            )
+            await store.put(StoredResponse(name, None, "main", 1.0, body, b"[]", messages, previous=previous))
             previous = name
         assert len(await history(store, Owner(None, None), "main", "resp_2")) == 2
         with pytest.raises(BadRequest) as caught:
