@@ -97,6 +97,8 @@ def _print(response: Any, form: str) -> int:
         print(f"Attempts with estimated tokens, as the provider reported none: {estimated}", file=sys.stderr)
     if lost := report["lost_rows"]:
         print(f"Rows that are lost, because a process was killed or the store did not keep up: {lost}", file=sys.stderr)
+    if unwritten := report.get("unwritten_rows"):
+        print(f"Rows that are missing here, because the store can't be written: {unwritten}", file=sys.stderr)
     return 0
 
 

@@ -210,7 +210,7 @@ OPERATIONS: Mapping[Handler, Operation] = {
             Parameter("until", "string", description="the same; now without it", pattern=_WHEN),
             Parameter("format", "string", description="instead of the header Accept", values=FORMATS),
         ),
-        {"type": "object", "required": ["object", "data", "total", "lost_rows"]},
+        {"type": "object", "required": ["object", "data", "total", "lost_rows", "unwritten_rows"]},
         texts=("text/csv", "application/jsonl"),
     ),
     list_budgets: Operation(

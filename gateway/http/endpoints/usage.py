@@ -4,15 +4,16 @@ import csv
 import io
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from gateway.core.errors import BadRequest, NotFound
+from gateway.core.errors import BadRequest, NotFound, Unavailable
 from gateway.core.jsonio import dumps
 from gateway.core.price import NANODOLLARS
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.errors import JSON
 from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES
 from gateway.http.quota import identity
@@ -26,13 +27,15 @@ _DEFAULT_SINCE = "7d"
 AGE = re.compile(r"([0-9]{1,6})([mhdw])")
 TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,6})?")
 MAX_COLUMNS = 3
+UNWRITTEN_HEADER = "x-openclaw-unwritten-rows"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # beginnings of cells that spreadsheets run
 
 
 async def usage(request: web.Request) -> web.StreamResponse:
     """Sum what was used since a time, by agent, model, caller and more; or list each request to a provider.
 
-    The numbers contain what this instance knows and what the others have written, at most a second ago.
+    The numbers contain what this instance knows and what the others have written, at most a second ago. If this one
+    can't write, they are those of the stored rows, and `unwritten_rows` and a header count those that wait.
     """
     ledger = request.app[SERVICES].ledger
     if ledger is None:
@@ -42,24 +45,34 @@ async def usage(request: web.Request) -> web.StreamResponse:
     since, until = _when(request, "since", now, _DEFAULT_SINCE), _when(request, "until", now, None)
     principal = request[PRINCIPAL]
     caller = None if principal.administers else identity(principal, request[CLIENT])
-    await ledger.flush()
+    headers = {"Cache-Control": "no-store"}
+    try:
+        await ledger.flush()
+    except Unavailable as error:  # what is stored may be readable still: a full disk
+        drop_tracebacks(error)
+        headers[UNWRITTEN_HEADER] = str(ledger.waiting)
     if by == ("row",):
-        return await _list_rows(request, rows(ledger.store, since, until, caller=caller), as_csv=as_csv)
+        return await _list_rows(
+            request, rows(ledger.store, since, until, caller=caller), headers=headers, as_csv=as_csv
+        )
     async with ledger.reporting:
         summed = await report(ledger.store, since, until, by, caller=caller)
     if as_csv:
         lines = [(*group, *totals.as_dict().values()) for group, totals in sorted(summed.groups.items())]
         text = _csv([(*by, *Totals().as_dict()), *lines])
-        return web.Response(text=text, headers={"Content-Type": f"{CSV}; charset=utf-8", "Cache-Control": "no-store"})
-    body = dumps(_object(summed, by, since, until))
-    return web.Response(body=body, headers={"Content-Type": JSON, "Cache-Control": "no-store"})
+        return web.Response(text=text, headers={"Content-Type": f"{CSV}; charset=utf-8", **headers})
+    unwritten = int(headers.get(UNWRITTEN_HEADER, 0))
+    body = dumps(_object(summed, by, since, until) | {"unwritten_rows": unwritten})
+    return web.Response(body=body, headers={"Content-Type": JSON, **headers})
 
 
-async def _list_rows(request: web.Request, pages: AsyncIterator[list[Row]], *, as_csv: bool) -> web.StreamResponse:
+async def _list_rows(
+    request: web.Request, pages: AsyncIterator[list[Row]], *, headers: Mapping[str, str], as_csv: bool
+) -> web.StreamResponse:
     """Every row, streamed: JSON lines or CSV."""
     content = f"{CSV}; charset=utf-8" if as_csv else "application/jsonl"
     page: list[Row] = await anext(pages, [])  # a store that can't be read is an error before the response begins
-    response = web.StreamResponse(headers={"Content-Type": content, "Cache-Control": "no-store"})
+    response = web.StreamResponse(headers={"Content-Type": content, **headers})
     await response.prepare(request)
     if request.method == "HEAD":
         return response

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from gateway.http.keys import SERVICES
+
 ADMIN = "operator.admin"
 
 
@@ -98,3 +100,24 @@ async def test_a_conversation_is_grouped_by_a_digest(client, provider):
     (row,) = json.loads(text)["data"]
     assert (row["agent"], row["attempts"], len(row["session"])) == ("main", 2, 16)
     assert "plan" not in text
+
+
+async def test_a_store_that_can_not_be_written_shows_what_it_has_and_counts_what_is_missing(client, provider):
+    provider.says("ok")
+    await ask(client)
+    await usage(client)
+    database = client.app[SERVICES].ledger.store._database
+    await database.read(lambda connection: connection.execute("PRAGMA query_only = 1").fetchall())
+    await ask(client)
+    await ask(client)
+    status, text = await usage(client)
+    report = json.loads(text)
+    assert (status, report["total"]["attempts"], report["unwritten_rows"], report["lost_rows"]) == (200, 1, 2, 0)
+    for query in ("by=row", "format=csv"):
+        async with client.get(f"/api/v1/usage?{query}") as response:
+            assert (response.status, response.headers["x-openclaw-unwritten-rows"]) == (200, "2")
+    await database.read(lambda connection: connection.execute("PRAGMA query_only = 0").fetchall())
+    async with client.get("/api/v1/usage") as response:
+        report = await response.json()
+        assert (report["total"]["attempts"], report["unwritten_rows"]) == (3, 0)
+        assert "x-openclaw-unwritten-rows" not in response.headers
