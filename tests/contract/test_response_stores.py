@@ -147,6 +147,21 @@ async def test_the_oldest_responses_are_deleted_above_the_total_limit(store, clo
     assert 1 <= len(stored) <= 5
 
 
+@pytest.mark.parametrize("backend", ["memory", "sqlite"], indirect=True)
+async def test_a_caller_who_stores_a_lot_displaces_nobody_who_stores_less(store, clock):
+    for owner in ("bob", None):
+        await store.put(replace(RESPONSE, id=f"resp_{owner}", subject=owner, messages=()))
+    for number in range(30):
+        clock.now += 1
+        await store.put(replace(RESPONSE, id=f"resp_{number}", body=body(b"x" * 440)))
+    clock.now += 600
+    await store.put(replace(RESPONSE, id="resp_last"))
+    for owner in ("bob", None):
+        assert await store.get(owner, f"resp_{owner}")
+    assert await store.get("alice", "resp_0") is None
+    assert await store.get("alice", "resp_29")
+
+
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
 async def test_an_unreachable_redis_raises_unavailable_and_is_used_again_afterwards(store, redis, backend):
     await store.put(RESPONSE)

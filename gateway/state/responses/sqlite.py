@@ -74,13 +74,21 @@ class SqliteResponses:
         return await self._database.write(work)
 
     def _delete_expired(self, connection: sqlite3.Connection, now: float) -> None:
-        """Delete the expired responses, then the ones that expire first until the rest fit."""
+        """Delete the expired responses, then the oldest ones of the callers with the most until the others fit.
+
+        So a caller who stores a lot displaces nobody who stores less.
+        """
         connection.execute("DELETE FROM responses WHERE expires <= ?", (now,))
         connection.execute(
             """
             DELETE FROM responses WHERE id IN (
-                SELECT id FROM (SELECT id, SUM(bytes) OVER (ORDER BY expires DESC, id) AS so_far FROM responses)
-                WHERE so_far > ?
+                SELECT id FROM (
+                    SELECT id, SUM(bytes) OVER (ORDER BY own, expires DESC, id) AS so_far FROM (
+                        SELECT id, bytes, expires,
+                            SUM(bytes) OVER (PARTITION BY subject ORDER BY expires DESC, id) AS own
+                        FROM responses
+                    )
+                ) WHERE so_far > ?
             )
             """,
             (self._policy.max_total_bytes,),
