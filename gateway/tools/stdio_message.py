@@ -47,6 +47,8 @@ def read_line(line: bytes) -> list[SessionMessage | Unreadable]:
 
 
 def _message(value: Any) -> SessionMessage | Unreadable:
+    if isinstance(value, dict) and isinstance(number := value.get("id"), float) and number.is_integer():
+        value["id"] = int(number)  # some languages have one type of number only
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_python(value, by_name=False))
     except (ValueError, RecursionError):

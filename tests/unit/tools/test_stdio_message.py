@@ -28,6 +28,7 @@ def answer(text=b"ok", head=b'"jsonrpc":"2.0","id":7,'):
         (b"LOG: " + answer(), "ok"),
         (b"[" + answer() + b"]", "ok"),
         (answer() + b"\r", "ok"),
+        (answer().replace(b'"id":7', b'"id":7.0'), "ok"),
     ],
 )
 def test_what_can_be_read_is_read(line, text):
@@ -51,6 +52,7 @@ def test_what_can_be_read_is_read(line, text):
         b'{"jsonrpc":"2.0","id":7,"result":{"a":' + b"9" * 5_000 + b"}}",
         b'{"jsonrpc":"2.0","id":7,"result":{"content"',
         b'  "id": 7,',
+        b'{"jsonrpc":"2.0","id":7.0,"result":[]}',
     ],
 )
 def test_an_answer_that_can_not_be_read_names_its_call(line):
