@@ -1,7 +1,7 @@
 import asyncio
-import re
 import json
 import math
+import re
 
 import pytest
 from aiohttp import web
