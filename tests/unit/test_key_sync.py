@@ -10,9 +10,9 @@ from gateway.access.key_registry import KeyRegistry, Revocation
 from gateway.config.redis_url import parse_redis_url
 from gateway.core.client_key import KeyRecord, digest_of
 from gateway.core.errors import AlreadyExists, Unavailable
-from gateway.key_sync import KeySync
+from gateway.key_sync import KEY_VERSION, KeySync
 from gateway.state.connect import close_client, create_client
-from gateway.state.keys.redis import RedisKeys
+from gateway.state.keys.redis import RedisKeys, version_key
 from gateway.state.redis_client import RedisClient
 from openclaw_ratelimit import ReplicationLink
 from tests.servers import redis_server
@@ -189,3 +189,23 @@ async def test_no_key_travels_over_the_channel(instance, server):
     await until(lambda: heard)
     assert heard[0][1] == "ci"
     assert key not in repr(heard)
+
+
+async def test_a_damaged_version_does_not_hide_a_later_change(instance, server):
+    first, second = await instance(), await instance()
+    key = await first.create(KeyRecord("ci", ""))
+    await until(lambda: opens(second, key))
+    await server.ask("HSET", version_key("test"), "version", "{garbage")
+    await until(lambda: first._version == second._version == 0)
+    assert opens(first, key)
+    assert opens(second, key)
+    assert await second.revoke("ci") == Revocation(existed=True, pending=False)
+    await until(lambda: not opens(first, key))
+
+
+async def test_a_foreign_key_of_the_versions_name_does_not_cost_an_instance_its_link(instance, server):
+    registry = await instance()
+    await server.ask("SET", version_key("test"), "foreign")
+    assert await registry.link.ask(KEY_VERSION, [version_key("test")], []) == 0
+    with pytest.raises(Unavailable):
+        await registry.create(KeyRecord("ci", ""))

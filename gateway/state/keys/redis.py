@@ -29,11 +29,9 @@ def version_key(prefix: str) -> str:
 
 def read_version(value: bytes | int | None) -> int:
     """The version in that field. 0 for a damaged one: the next change of a key makes a new one."""
-    text = b"%d" % value if isinstance(value, int) else value or b"0"
-    if text.isdigit() and len(text) <= _MAX_VERSION:
-        return int(text)
-    log.warning("The version of the stored client keys is damaged; the next change of a key replaces it")
-    return 0
+    if isinstance(value, int):
+        return value
+    return int(value) if value and value.isdigit() and len(value) <= _MAX_VERSION else 0
 
 
 class RedisKeys:
@@ -51,7 +49,10 @@ class RedisKeys:
         value = await self._redis.execute(
             lambda client: cast(Awaitable[bytes | None], client.hget(self._version, "version"))
         )
-        return read_version(value)
+        version = read_version(value)
+        if value and not version:
+            log.warning("The version of the stored client keys is damaged; the next change of a key replaces it")
+        return version
 
     async def add(self, record: KeyRecord) -> int | None:
         """See KeyStore."""
