@@ -1,6 +1,7 @@
 import asyncio
 import json
 import math
+import re
 
 import pytest
 from aiohttp import web
@@ -333,8 +334,8 @@ async def test_a_connection_that_breaks_after_a_long_silence_is_a_stall(http, re
     silent(*pieces, pause=0.15)
     error = await failure(streamed(client, remote))
     assert error.kind is UpstreamKind.STALL
-    assert "broke off its answer after 0.1" in error.message
-    assert error.message.endswith(" s of silence.")
+    silence = re.search(r"broke off its answer after ([0-9.]+) s of silence\.$", error.message)
+    assert float(silence[1]) >= 0.1
     silent(*pieces, pause=0.0)
     assert (await failure(streamed(client, remote))).kind is UpstreamKind.TRANSPORT
 
