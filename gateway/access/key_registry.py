@@ -102,25 +102,21 @@ class KeyRegistry:
 
     async def revoke(self, name: str) -> Revocation:
         """Revoke a stored key: here at once, and everywhere as soon as the store has it."""
-        digest = self.replica.drop(name)
-        self.replica.used.discard(name)
-        if digest is not None:
-            self._revoked[digest.hex()] = self._unsaved[digest.hex()] = name
-            while len(self._revoked) > _MAX_REVOKED:
-                self._revoked.pop(next(iter(self._revoked)))
+        dropped = self._drop(name)
         try:
             async with self._lock:
+                dropped |= self._drop(name)  # what held the lock may have added it
                 version = await self._open_store.remove(name)
         except Unavailable as error:
-            if digest is None:
+            if not dropped:
                 raise
             drop_tracebacks(error)
             self._wake.set()
             return Revocation(existed=True, pending=True)
-        if digest is not None:
-            self._unsaved.pop(digest.hex(), None)
+        for digest in dropped:
+            self._unsaved.pop(digest, None)
         self._tell(version, name)
-        return Revocation(existed=digest is not None or version is not None, pending=False)
+        return Revocation(existed=bool(dropped) or version is not None, pending=False)
 
     async def records(self) -> list[KeyRecord]:
         """All stored keys by name. Raises Unavailable."""
@@ -152,6 +148,17 @@ class KeyRegistry:
         """Read all keys: messages may have been lost, or the store may be another one than before."""
         self._all_changed = True
         self._wake.set()
+
+    def _drop(self, name: str) -> set[str]:
+        """Remove a key from the replica, and remember that it is revoked. Returns its digest, if there was one."""
+        digest = self.replica.drop(name)
+        self.replica.used.discard(name)
+        if digest is None:
+            return set()
+        self._revoked[digest.hex()] = self._unsaved[digest.hex()] = name
+        while len(self._revoked) > _MAX_REVOKED:
+            self._revoked.pop(next(iter(self._revoked)))
+        return {digest.hex()}
 
     @property
     def _open_store(self) -> KeyStore:

@@ -74,14 +74,15 @@ class Prompt:
         async with self._reading:
             if self._checked is not None and now - self._checked < _CHECK_EVERY:
                 return  # another request read them while this one waited
-            self._rendered = await asyncio.to_thread(self._read)
+            # Only here: a request that is cancelled meanwhile must not hide a change from the next one.
+            self._stamp, self._rendered = await asyncio.to_thread(self._read)
             self._checked = now
 
-    def _read(self) -> str:
+    def _read(self) -> tuple[tuple[object, ...], str]:
         paths = [self._workspace / name for name in FILES] if self._workspace else []
         stamp = tuple((stat.st_mtime_ns, stat.st_size) if (stat := _stat(path)) else None for path in paths)
         if stamp == self._stamp:
-            return self._rendered
+            return stamp, self._rendered
         files = {}
         for path, status in zip(paths, stamp, strict=True):
             if status is None:
@@ -94,8 +95,7 @@ class Prompt:
                     path=str(path),
                     reason=error.strerror,
                 )
-        self._stamp = stamp
-        return render(self._text, files, self._caps)
+        return stamp, render(self._text, files, self._caps)
 
 
 def _stat(path: Path) -> os.stat_result | None:

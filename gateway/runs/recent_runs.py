@@ -22,7 +22,9 @@ class RecentRuns:
 
     def put(self, trace: RunTrace) -> None:
         """Add a run that begins. A later one of the same user with the same id replaces it."""
-        self._runs[trace.origin.user, trace.origin.request] = trace
+        key = trace.origin.user, trace.origin.request
+        self._runs[key] = trace
+        self._runs.move_to_end(key)  # a dict leaves a replaced one at its old position
         if len(self._runs) > self._max_runs:
             self._runs.popitem(last=False)
 

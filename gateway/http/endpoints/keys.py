@@ -48,17 +48,20 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def list_keys(request: web.Request) -> web.StreamResponse:
-    """The keys by name, those of the configuration too. `after` is the `next` of a page."""
+    """The keys by name, those of the configuration too. `after` is the `next` of a page.
+
+    A stored key whose name is declared since opens the gateway as well, so it follows the declared one, on its page.
+    """
     registry = _registry(request)
     declared = request[SNAPSHOT].declared_keys
-    stored = {record.name: record for record in await registry.records() if record.name not in declared}
     after, limit = request.query.get("after", ""), _limit(request)
-    records = sorted([*declared.values(), *stored.values()], key=lambda record: record.name)
+    records = sorted([*declared.values(), *await registry.records()], key=lambda record: record.name)
     records = [record for record in records if record.name > after]
     page = records[:limit]
+    page += [record for record in records[limit : limit + 1] if record.name == page[-1].name]
     used = await registry.last_used([record.name for record in page])
     data = [_described(record, used, declared) for record in page]
-    return _json({"object": "list", "data": data, "next": page[-1].name if len(records) > limit else None})
+    return _json({"object": "list", "data": data, "next": page[-1].name if len(records) > len(page) else None})
 
 
 async def create_key(request: web.Request) -> web.StreamResponse:
@@ -191,7 +194,7 @@ def _described(
     return {
         "object": "key",
         "name": record.name,
-        "source": "configuration" if record.name in declared else "store",
+        "source": "configuration" if declared.get(record.name) is record else "store",
         "scopes": record.scopes,
         "agents": record.agents,
         "limits": {} if record.limits is None else _amounts(record.limits),

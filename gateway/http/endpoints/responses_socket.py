@@ -110,6 +110,7 @@ class _Session:
             self._ended = True
             await self._end(responding, pings)  # a running response reports a drain that waits no longer
             await self._end(reading)  # before `_close`, which waits for the client's close frame
+            self._release_waiting()
             await self._close()
 
     async def _end(self, *tasks: "asyncio.Task[None]") -> None:
@@ -173,10 +174,12 @@ class _Session:
                     event.reservation.release()
         except ConnectionError:
             log.debug("The client disconnected", path=self._request.path)
-        finally:
-            while not self._waiting.empty():
-                if (unread := self._waiting.get_nowait()) is not None:
-                    unread.reservation.release()
+
+    def _release_waiting(self) -> None:
+        """Release the bytes of events that get no response. Call it when nothing reads any more."""
+        while not self._waiting.empty():
+            if (event := self._waiting.get_nowait()) is not None:
+                event.reservation.release()
 
     async def _respond_to(self, event: SocketEvent) -> None:
         self._number += 1

@@ -108,6 +108,7 @@ async def test_a_redis_that_is_not_there_at_start_is_used_when_it_comes(server):
         assert await server.ask("ZCARD", "{test}:failures:locks") == 1
 
 
+@pytest.mark.parametrize("link_settings", [PATIENT])
 async def test_a_flush_is_noticed_and_made_good(instances, server):
     await instances[0].failures("locked", 3)
     await instances[1].failures("failed", 2)
@@ -138,12 +139,13 @@ async def test_a_slow_redis_is_not_waited_for(server):
         assert await one.limiter.record_failure("a") == Verdict(True, 0, POLICY.lockout)
 
 
+@pytest.mark.parametrize("link_settings", [PATIENT])
 async def test_a_redis_without_memory_still_counts_for_all(instances, server):
     await instances[0].failures("locked", 3)
     await server.ask("CONFIG", "SET", "maxmemory", "1")
     assert sum([await one.failures("a", 10) for one in instances]) == POLICY.max_attempts
     assert not (await instances[1].limiter.record_success("locked")).allowed
-    async with Instance(server.url) as new_instance:
+    async with Instance(server.url, link=PATIENT) as new_instance:
         assert new_instance.limiter.locked_for("a")
         assert new_instance.link.available
     assert all(len(one.changes) == 1 for one in instances)
@@ -175,6 +177,7 @@ async def test_a_redis_that_takes_no_more_connections_is_away(server):
         await until(lambda: one.link.available)
 
 
+@pytest.mark.parametrize("link_settings", [PATIENT])
 async def test_lost_scripts_are_loaded_again(instances, server):
     await server.ask("SCRIPT", "FLUSH")
     assert (await instances[0].limiter.record_failure("a")).allowed
@@ -206,7 +209,7 @@ async def test_a_cut_subscription_is_renewed(instances, server):
 
 
 async def test_with_while_away_deny_nothing_is_counted_alone(server):
-    async with Instance(server.url, while_away="deny") as one:
+    async with Instance(server.url, link=PATIENT, while_away="deny") as one:
         await one.failures("locked", 3)
         await one.failures("failed", 1)
         await server.stop()

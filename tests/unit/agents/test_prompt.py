@@ -1,5 +1,6 @@
 import asyncio
 import os
+import threading
 
 import pytest
 from hypothesis import given
@@ -125,6 +126,26 @@ async def test_concurrent_requests_share_one_check_of_the_files(tmp_path):
     prompt = Prompt(None, tmp_path, CAPS, clock)
     write(tmp_path, "SOUL.md", "all")
     assert set(await asyncio.gather(*(prompt.text("webchat") for _ in range(20)))) == {"# SOUL.md\n\nall"}
+
+
+async def test_a_request_that_is_cancelled_while_the_files_are_read_hides_no_change(tmp_path):
+    has_read, goes_on = threading.Event(), threading.Event()
+
+    class Slow(Prompt):
+        def _read(self):
+            result = super()._read()
+            has_read.set()
+            goes_on.wait(10)
+            return result
+
+    write(tmp_path, "SOUL.md", "all")
+    prompt = Slow(None, tmp_path, CAPS, Clock())
+    request = asyncio.create_task(prompt.text("webchat"))
+    await asyncio.to_thread(has_read.wait, 10)
+    request.cancel()
+    await asyncio.wait({request})
+    goes_on.set()
+    assert await prompt.text("webchat") == "# SOUL.md\n\nall"
 
 
 async def test_a_file_that_cannot_be_read_does_not_stop_an_agent(tmp_path):

@@ -301,6 +301,27 @@ async def test_declared_keys_and_budgets_follow_a_changed_configuration(client, 
     assert [one["name"] for one in (await api("GET"))[1]["data"]] == ["ci", "later", "spent"]
 
 
+async def test_a_stored_key_whose_name_is_declared_later_is_listed_until_it_is_revoked(client, api, config, tmp_path):
+    stored = await create(api, scopes=["operator.read"])
+    config["gateway"]["keys"]["ci"] = {"key": new_key()}
+    file = tmp_path / "changed.json"
+    file.write_text(json.dumps(config), encoding="utf-8")
+    loaded = load(file, {})
+    await client.app[GENERATIONS].prepare(loaded.config, loaded.env)
+    client.app[GENERATIONS].commit()
+    assert (await api("GET", "/v1/models", key=stored))[0] == 200
+    _, page = await api("GET", "/api/v1/keys?limit=1")
+    assert [(one["name"], one["source"], one["scopes"]) for one in page["data"]] == [
+        ("ci", "configuration", ["operator.write"]), ("ci", "store", ["operator.read"]),
+    ]  # fmt: skip
+    assert [one["name"] for one in (await api("GET", f"/api/v1/keys?after={page['next']}"))[1]["data"]] == [
+        "file", "spent",
+    ]  # fmt: skip
+    assert (await api("DELETE", "/api/v1/keys/ci"))[0] == 200
+    assert (await api("GET", "/v1/models", key=stored))[0] == 401
+    assert [one["source"] for one in (await api("GET"))[1]["data"]] == ["configuration"] * 3
+
+
 async def test_a_revoked_key_ends_its_web_socket_at_the_next_event(client, api, provider):
     provider.says("hi")
     key = await create(api)

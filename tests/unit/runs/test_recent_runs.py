@@ -38,6 +38,12 @@ def test_only_the_last_runs_are_stored(recent, add):
     assert [run and run.agent for run in shown] == [None, None, "agent-2", "agent-3", "agent-4"]
 
 
+def test_a_run_that_replaces_an_earlier_one_is_as_recent_as_it_is(recent, add):
+    for request_id in ("a", "b", "c", "a", "d"):
+        add(request_id)
+    assert [request_id for request_id in "abcd" if recent.get(None, request_id)] == ["a", "c", "d"]
+
+
 def test_of_two_runs_with_one_id_the_later_one_counts(recent, add):
     first, second = add("a", agent="first"), add("a", agent="second")
     close(recent, first)

@@ -8,9 +8,10 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from gateway.app import GENERATIONS
-from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT
+from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, _Session
 from gateway.http.keys import CURRENT, DRAIN
 from gateway.http.large_bodies import LARGE_BODIES
+from gateway.http.server.web_socket import ClientSocket
 
 CREATE = {"type": "response.create", "model": "openclaw", "input": "hi"}
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
@@ -291,6 +292,30 @@ async def test_a_message_above_the_limit_of_bodies_ends_the_websocket(client, so
     error = await last_event(socket, creating(input="x" * (20 * MiB)))
     assert (error["status"], error["error"]["message"]) == (413, "Payload too large")
     assert await close_of(socket) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+    await nothing_reserved(client)
+
+
+async def test_a_large_message_that_is_read_while_the_websocket_ends_stays_not_reserved(client, monkeypatch):
+    ending = asyncio.Event()
+    next_message, end = ClientSocket.next_message, _Session._end
+
+    async def held_up(socket):
+        await ending.wait()
+        return await next_message(socket)
+
+    async def noticed(session, *tasks):
+        ending.set()
+        await end(session, *tasks)
+
+    monkeypatch.setattr(ClientSocket, "next_message", held_up)
+    monkeypatch.setattr(_Session, "_end", noticed)
+    async with client.ws_connect("/v1/responses") as socket:
+        await socket.send_str(json.dumps(creating(input="x" * MiB)))
+        async with asyncio.timeout(10):
+            while client.app[LARGE_BODIES].used < MiB:
+                await asyncio.sleep(0.01)
+        client.app[DRAIN].close()
+        assert await close_of(socket) == aiohttp.WSCloseCode.GOING_AWAY
     await nothing_reserved(client)
 
 
