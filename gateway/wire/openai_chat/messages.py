@@ -37,6 +37,8 @@ from gateway.wire.openai_chat.thinking import FIELDS, read_fields
 
 _ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
 _RAW_ROLES: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
+_INSTRUCTING = frozenset({"system", "developer"})
+_MEDIA = (Image, Audio, File)
 _NO_MESSAGE = "Missing user message in `messages`."
 _ABSENT = Raw(b"null")
 _NULL = b"null"
@@ -52,9 +54,25 @@ def read_messages(entries: list[Any]) -> tuple[Message, ...]:
         [message for at, entry in enumerate(entries) if (message := _message(entry, at, functions)) is not None]
     )
     for message in messages:
-        if message.role not in ("system", "developer") and not message.blank:
-            return messages
-    raise BadRequest(_NO_MESSAGE, param="messages")
+        if message.role not in _INSTRUCTING and not message.blank:
+            break
+    else:
+        raise BadRequest(_NO_MESSAGE, param="messages")
+    if any(message.content_is_array and message.role in _INSTRUCTING for message in messages):
+        return tuple([part for message in messages for part in _without_media(message)])
+    return messages
+
+
+def _without_media(message: Message) -> tuple[Message, ...]:
+    """The message; media of instructions become a user's message behind it, since no provider has them there."""
+    media = tuple([part for part in message.parts if isinstance(part, _MEDIA)])
+    if not media or message.role not in _INSTRUCTING:
+        return (message,)
+    others = tuple([part for part in message.parts if not isinstance(part, _MEDIA)])
+    user = Message("user", media, content_is_array=True)
+    if not others:
+        return (user,)
+    return Message(message.role, others, message.name, message.extras, content_is_array=True), user
 
 
 def _message(fields: RawFields, at: int, functions: FunctionCalls) -> Message | None:
@@ -69,8 +87,6 @@ def _message(fields: RawFields, at: int, functions: FunctionCalls) -> Message | 
     if len(fields) == 2 and role != "tool" and is_string(content):
         return Message(role, (Text(content),))
     parts, is_array = _content(content, at)
-    if role in ("system", "developer") and any(isinstance(part, Image | Audio | File) for part in parts):
-        raise _refused(f"messages[{at}].content", "only user messages may hold images, files or audio")
     name = _text_field(fields, "name", at)
     if role == "tool":
         call_id = _text_field(fields, "tool_call_id", at)

@@ -184,12 +184,23 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "look"}}
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
-async def test_an_image_in_a_system_message_is_a_400_that_names_it(client, provider):
+async def test_an_image_in_a_system_message_reaches_the_model_as_the_users(client, provider):
     for role in ("system", "developer"):
-        messages = [{"role": "user", "content": "hi"}, {"role": role, "content": [PICTURE]}]
-        response = await client.post(CHAT, json=ask(messages=messages))
-        error = (await response.json())["error"]
-        assert (response.status, error["param"], provider.asked) == (400, "messages[1].content", [])
+        provider.says("ok")
+        messages = [
+            {"role": role, "content": [{"type": "text", "text": "look"}, PICTURE]},
+            {"role": "user", "content": "hi"},
+        ]
+        assert (await client.post(CHAT, json=ask(messages=messages))).status == 200
+        system, picture, asked = provider.asked[-1]["messages"]
+        assert (system["role"], "look" in str(system["content"])) == ("system", True)
+        assert (picture["role"], picture["content"]) == ("user", [PICTURE])
+        assert asked == {"role": "user", "content": "hi"}
+
+
+async def test_an_image_in_a_system_message_alone_is_no_message(client, provider):
+    response = await client.post(CHAT, json=ask(messages=[{"role": "system", "content": [PICTURE]}]))
+    assert ((await response.json())["error"]["param"], provider.asked) == ("messages", [])
 
 
 async def test_a_model_is_informed_of_an_image_in_the_assistants_history(client, provider):
