@@ -31,6 +31,7 @@ from gateway.upstream.routes import route_for, route_problems, secrets_of_route
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported, without_project
 from gateway.upstream.signers import login_format, secrets_for, signer_for
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
+from gateway.wire.model import ModelSpec
 
 _NO_PROFILES = ProfilesConfig()
 _NO_REQUEST = RequestConfig()
@@ -179,9 +180,7 @@ def _configured(
         key_headers=_key_headers(config, row, wire, written),
         route=route_for(written, config.request, env),
     )
-    provider = replace(
-        provider, models={model.id: configured_model(model, config, provider, quirks) for model in config.models}
-    )
+    provider = replace(provider, models=_models_of(config, provider, quirks))
 
     @cache  # the rows of models share their tokens
     def login(format_: str) -> Signer | None:
@@ -214,6 +213,10 @@ def _configured(
         if model.base_url or model.headers or model.api not in (None, wire)
     }
     return row_of(replace(provider, model_rows=rows), wire, written, headers)
+
+
+def _models_of(config: ProviderConfig, row: Provider, quirks: Mapping[str, object]) -> dict[str, ModelSpec]:
+    return {model.id: configured_model(model, config, row, quirks) for model in config.models}
 
 
 def _built_in_url(row: Row, env: Mapping[str, str], region: str, keys: list[NamedKey]) -> str:
