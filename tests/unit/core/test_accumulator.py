@@ -110,7 +110,7 @@ def test_beyond_the_limit_the_order_holds_no_text():
     assert accumulator.answer().parts == (HM,)
 
 
-def test_with_a_limit_no_unfinished_reasoning_beyond_it_and_no_logprobs_are_kept():
+def test_with_a_limit_unfinished_reasoning_beyond_it_and_logprobs_are_dropped():
     accumulator = Accumulator(limit=3)
     accumulator.add([TextDelta("ab", {"content": [token("ab")]}), ThinkingDelta("hm")])
     assert accumulator.overflowed
