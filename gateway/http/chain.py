@@ -73,6 +73,7 @@ def chained(route: Route, observers: RequestObservers = NOBODY) -> Handler:
                     if (waiting := end(trace)) is not None:
                         await waiting
             finally:
+                trace.complete = None  # the stream holds the request, and that its trace
                 if binds_snapshot and SNAPSHOT in request:
                     del request[SNAPSHOT]  # aiohttp holds the request of an idle connection, and with it this
                 observers.ended(request, trace, response)

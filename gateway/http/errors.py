@@ -15,7 +15,7 @@ from gateway.core.errors import (
     UnsupportedCoding,
 )
 from gateway.core.jsonio import dumps
-from gateway.http.keys import DRAIN
+from gateway.http.keys import DRAIN, TRACE
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
 from gateway.http.routes import ErrorBody, Route
 from gateway.http.whole_response import WholeResponse
@@ -29,7 +29,8 @@ def response_to(request: web.Request, error: BaseException, route: Route) -> web
     """The error response for an exception of a handler, in the form of its route. An unexpected exception is logged and
     becomes a 500.
 
-    Returns None for a cancellation that must propagate. Raises CancelledError if the client has disconnected.
+    Returns None for a cancellation that must propagate. Raises CancelledError if the client has disconnected. What is
+    cancelled after its stream is complete has this as its response: the client that closes then has all of it.
     """
     match error:
         case GatewayError():
@@ -39,6 +40,8 @@ def response_to(request: web.Request, error: BaseException, route: Route) -> web
             return web.Response(status=405, text="Method Not Allowed", headers={"Allow": allow})
         case web.HTTPException():
             return web.Response(status=error.status, text=error.reason)
+        case asyncio.CancelledError() if (complete := request[TRACE].complete) is not None:
+            return complete
         case asyncio.CancelledError():
             refusal = request.app[DRAIN].refusal(request)
             return None if refusal is None else _response(request, refusal, route)

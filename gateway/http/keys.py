@@ -23,9 +23,9 @@ class Trace:
     """A request's id, for log lines and `x-request-id`, and the monotonic time of its start (seconds).
 
     `run` is the run that answers it, if any; if it is answered, it took `run_seconds`. `first_byte` is the monotonic
-    time at which its stream opened, None if it has none. `added_headers` are headers that a step of the request adds to
-    its response. `meter` holds its reservation under limits and budgets until something else takes it over. `context`
-    is its span, None without tracing.
+    time at which its stream opened, None if it has none; `complete` is the stream once its last byte was written.
+    `added_headers` are headers that a step of the request adds to its response. `meter` holds its reservation under
+    limits and budgets until something else takes it over. `context` is its span, None without tracing.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Trace:
     run: RunTrace | None = None
     run_seconds: float = 0.0
     first_byte: float | None = None
+    complete: web.StreamResponse | None = None
     added_headers: dict[str, str] | None = None
     meter: Meter | None = None
     context: TraceContext | None = None

@@ -72,6 +72,7 @@ class EventStream(EventSourceResponse):
             await self._open()
         self._request.app[DRAIN].end_connection(self, self._request.transport)
         await self._write(self.write_eof, frames)
+        self._request[TRACE].complete = self
 
     async def _write(self, write: Callable[[bytes], Awaitable[None]], frames: bytes) -> None:
         transport = self._request.transport
