@@ -5,6 +5,8 @@ conversations. What remains is for limits, locks and leases.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio.cluster import RedisCluster
@@ -27,25 +29,37 @@ _FULL = "The Redis that stores conversations is nearly full. Nothing more is sto
 class RedisRoom:
     """How full one Redis is. A cluster is not watched: its nodes fill separately.
 
-    A check never waits: it uses what the last look at Redis's memory showed, and what was written since.
+    A check never waits: it uses what the last look at Redis's memory showed, what was written since, and what is being
+    written: Redis may get that after the look.
     """
 
     def __init__(self, redis: "RedisClient") -> None:
         self._redis = redis
         self._due = 0.0
         self._looking: asyncio.Task[None] | None = None
-        self._written = 0  # bytes since the last look
+        self._written = 0  # bytes since the last look began
+        self._writing = 0  # bytes of the writes that run
         self._used = 0
         self._limit = 0  # 0: no limit, or Redis evicts
 
+    @contextmanager
+    def reserve(self, size: int, part: float) -> Iterator[None]:
+        """Room for the write of `size` bytes that runs in this context. Raises as `check`."""
+        self.check(size, part)
+        self._writing += size
+        try:
+            yield
+        finally:
+            self._writing -= size
+            self._written += size
+
     def check(self, size: int, part: float) -> None:
-        """Count a write of `size` bytes. Raises Unavailable if it would exceed this part of the memory."""
+        """Raises Unavailable if a write of `size` bytes would exceed this part of the memory."""
         if self._looking is None and (asyncio.get_running_loop().time() >= self._due or self._written >= _BYTES):
             self._looking = asyncio.create_task(self._look(), name="look at Redis's memory")
-        if self._limit and self._used + self._written + size > self._limit * part:
+        if self._limit and self._used + self._written + self._writing + size > self._limit * part:
             self._redis.health.failed(f"room {part}", _FULL)
             raise Unavailable(_FULL)
-        self._written += size
         self._redis.health.succeeded(f"room {part}")
 
     async def close(self) -> None:

@@ -53,8 +53,12 @@ class RedisEvents:
 
     async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> LeaseState:
         """See EventLog."""
-        if events and not last:
-            self._redis.room.check(sum(map(len, events)), RESPONSES)
+        if last or not events:
+            return await self._add(name, number, events, last=last)
+        with self._redis.room.reserve(sum(map(len, events)), RESPONSES):
+            return await self._add(name, number, events, last=False)
+
+    async def _add(self, name: str, number: int, events: Sequence[bytes], *, last: bool) -> LeaseState:
         state: LeaseState = "held"
         for start in range(0, max(1, len(events)), _MAX_EVENTS_PER_CALL):
             piece = events[start : start + _MAX_EVENTS_PER_CALL]

@@ -21,13 +21,12 @@ class RedisReasoning:
         """See ReasoningStore. Redis keeps every entry to its end, so no client displaces another."""
         accepted = {key: entry for key, entry in entries.items() if len(entry) <= MAX_ENTRY}
 
-        self._redis.room.check(sum(map(len, accepted.values())), RESPONSES)
-
         async def call(client: Client) -> None:
             for key, entry in accepted.items():
                 await client.set(self._name(key), entry, ex=int(RETENTION))
 
-        await self._redis.execute(call)
+        with self._redis.room.reserve(sum(map(len, accepted.values())), RESPONSES):
+            await self._redis.execute(call)
 
     async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See ReasoningStore."""

@@ -24,12 +24,13 @@ class RedisResponses:
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
         fields = await encoded(response)
-        if sum(map(len, fields.values())) > self._policy.max_bytes:
+        size = sum(map(len, fields.values()))
+        if size > self._policy.max_bytes:
             return False
-        self._redis.room.check(sum(map(len, fields.values())), RESPONSES)
         names_and_values = [item for field in fields.items() for item in field]
         arguments = [int(self._policy.ttl * 1000), int(new), *names_and_values]
-        await self._redis.run_script(_PUT_RESPONSE, [self._key(response.subject, response.id)], arguments)
+        with self._redis.room.reserve(size, RESPONSES):
+            await self._redis.run_script(_PUT_RESPONSE, [self._key(response.subject, response.id)], arguments)
         return True
 
     async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:

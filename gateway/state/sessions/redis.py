@@ -85,14 +85,14 @@ class RedisSessions:
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
-        self._redis.room.check(len(entry), CONVERSATIONS)
         keys = self._keys(lease.key)
         keys.append(f"{keys[0].removesuffix('facts')}added:{lease.token}")
         policy = self.policy
         arguments = (lease.token, entry, policy.max_bytes, _ms(policy.ttl), str(lease.key), _ms(_APPEND_MEMORY))
         append = ScriptCall(scripts.APPEND_ENTRY, keys, arguments)
         # The entry holds an answer that has been paid for.
-        (_, added) = await self._redis.run_scripts(self._index.put(lease.key), append, full_timeout=True)
+        with self._redis.room.reserve(len(entry), CONVERSATIONS):
+            (_, added) = await self._redis.run_scripts(self._index.put(lease.key), append, full_timeout=True)
         if not added:
             raise SessionChanged
 

@@ -26,7 +26,6 @@ class RedisUsage:
 
     async def append(self, segment: Segment) -> None:
         """See UsageStore. The id makes equal data of two segments two members of the set."""
-        self._redis.room.check(len(segment.data), CONVERSATIONS)
         key, member = self._key(segment.time), segment.id.encode() + b"\n" + segment.data
         ttl = int(self._policy.retention + _DAY)
 
@@ -34,7 +33,8 @@ class RedisUsage:
             await client.zadd(key, {member: segment.time})
             await client.expire(key, ttl)
 
-        await self._redis.execute(call, use="usage", full_timeout=True)
+        with self._redis.room.reserve(len(segment.data), CONVERSATIONS):
+            await self._redis.execute(call, use="usage", full_timeout=True)
 
     async def read(self, since: float) -> AsyncIterator[list[bytes]]:
         """See UsageStore."""
