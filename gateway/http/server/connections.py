@@ -27,7 +27,7 @@ _KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which aiohttp reads and discards a refused body
 _DISCARD_INTERVAL = 0.02  # seconds between two reads of a discarded body
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_FIRST_PROBE, _LAST_PROBE = 0.01, 1.0  # seconds between two probes of a half-closed connection; doubled each time
+_FIRST_PROBE, _LAST_PROBE = 0.002, 1.0  # seconds between two probes of a half-closed connection; doubled each time
 _SHUTDOWN_TIMEOUT = 1.0  # seconds for a handler at the end; `drain` has already waited for running answers
 
 
