@@ -13,14 +13,23 @@ _RETRY_AFTER = 10  # seconds
 class FairQueue:
     """`slots` in all, of which one caller gets at most `per_caller`. Callers that wait take turns.
 
-    At most `max_waiting` wait in all, and `caller_waiting` of one caller.
+    At most `max_waiting` wait in all, and `caller_waiting` of one caller. `refusal` is the error of the others.
     """
 
-    def __init__(self, slots: int, per_caller: int, *, max_waiting: int = 64, caller_waiting: int = 16) -> None:
+    def __init__(
+        self,
+        slots: int,
+        per_caller: int,
+        *,
+        max_waiting: int = 64,
+        caller_waiting: int = 16,
+        refusal: str = "Too many documents wait to be read. Send this request again in a moment.",
+    ) -> None:
         self._free = slots
         self._per_caller = per_caller
         self._max_waiting = max_waiting
         self._caller_waiting = caller_waiting
+        self._refusal = refusal
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the caller whose turn is next comes first
 
@@ -39,7 +48,7 @@ class FairQueue:
             return
         queue = self._waiting.get(caller, ())
         if len(queue) >= self._caller_waiting or sum(map(len, self._waiting.values())) >= self._max_waiting:
-            raise Overloaded("Too many documents wait to be read. Send this request again in a moment.", _RETRY_AFTER)
+            raise Overloaded(self._refusal, _RETRY_AFTER)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
         try:
