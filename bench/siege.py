@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -40,28 +40,42 @@ DISK = 700  # MB
 CALM = 0.15  # share of the time
 SAMPLE = 2.0  # seconds between two looks at the memory
 WINDOW = 15  # samples
+ELSEWHERE = 10  # the niceness of programs that stand for other machines: they take no core from what is measured
 SETTLE = 60.0  # seconds for the last runs and leases to end
 IN_FRONT = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Client;\n"
 SLOPE_BUDGET = 2.0  # MB per 100,000 requests
 P99_BUDGET = 50.0  # ms
 
 
-def configuration(provider: str) -> dict[str, object]:
-    """What the operator adds to deploy/gateway.json5."""
-    agents = ("quick", "slow", "refuses", "huge")
+def configuration(good: str, hostile: str) -> dict[str, object]:
+    """What the operator adds to deploy/gateway.json5. The attackers' models have a provider of their own."""
+    agents = {"quick": "good/quick", "slow": "hostile/slow", "refuses": "hostile/refuses", "huge": "hostile/huge"}
+    row = {"apiKey": KEY, "headers": {"X-Account": HEADER_SECRET}}
     return {
         "gateway": {"limits": [{"name": "runs", "per": [], "concurrentRuns": RUNS}]},
         "agents": {
             "default": "quick",
-            "defaults": {"model": {"primary": "fake/quick"}},
-            "entries": {name: {"model": {"primary": f"fake/{name}"}} for name in agents},
+            "defaults": {"model": {"primary": "good/quick"}},
+            "entries": {name: {"model": {"primary": model}} for name, model in agents.items()},
         },
-        "memory": {"search": {"provider": "fake", "model": "vectors"}},
+        "memory": {"search": {"provider": "good", "model": "vectors"}},
         "models": {
             "mode": "replace",
-            "providers": {"fake": {"baseUrl": provider, "apiKey": KEY, "headers": {"X-Account": HEADER_SECRET}}},
+            "providers": {"good": {"baseUrl": good, **row}, "hostile": {"baseUrl": hostile, **row}},
         },
     }
+
+
+@contextlib.contextmanager
+def provider(niceness: int = 0) -> Iterator[str]:
+    """The base URL of a provider that runs in this context."""
+    port = free_port()
+    process = subprocess.Popen(["nice", "-n", str(niceness), sys.executable, BENCH / "siege_provider.py", str(port)])
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Siege:
@@ -78,14 +92,14 @@ class Siege:
         return self.folder / "access.log"
 
     @asynccontextmanager
-    async def stack(self, provider: str) -> AsyncIterator[Stack]:
+    async def stack(self, *providers: str) -> AsyncIterator[Stack]:
         for name in ("redis", "nginx/gateway.d", *(f"gateway-{number}" for number in (1, 2, KILLED))):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "nginx" / "gateway.d" / "in_front.conf").write_text(IN_FRONT)
         os.environ["PYTHONPATH"] = str(BENCH / "siege_clock")
         settings = {"appendonly": "yes", "maxmemory": MEMORY, "maxmemory_policy": "noeviction"}
         async with name_server() as names, redis_server(self.folder / "redis", **settings) as redis:
-            made = Stack(self.folder, names, redis, configuration(provider))
+            made = Stack(self.folder, names, redis, configuration(*providers))
             try:
                 for number in (1, 2, KILLED):
                     await made.start(number)
@@ -107,14 +121,9 @@ class Siege:
             await asyncio.sleep(SAMPLE)
 
     async def run(self) -> bool:
-        port = free_port()
-        provider = subprocess.Popen([sys.executable, BENCH / "siege_provider.py", str(port)])
-        try:
-            async with self.stack(f"http://127.0.0.1:{port}/v1") as stack:
+        with provider() as good, provider(ELSEWHERE) as hostile:
+            async with self.stack(good, hostile) as stack:
                 return await self.attack(stack)
-        finally:
-            provider.kill()
-            provider.wait()
 
     async def attack(self, stack: Stack) -> bool:
         total = self.options.minutes * 60
@@ -123,7 +132,9 @@ class Siege:
         async with AsyncExitStack() as cleanup:
             good = asyncio.create_task(traffic.run())
             sampling = asyncio.create_task(self.sample(stack))
+            delays = asyncio.create_task(traffic.watch_delays())
             cleanup.callback(sampling.cancel)
+            cleanup.callback(delays.cancel)
             cleanup.callback(good.cancel)
             await self.introduce(stack)
             await asyncio.sleep(total * CALM)
@@ -149,7 +160,7 @@ class Siege:
 
     async def attackers(self, stack: Stack, seconds: float) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, str(BENCH / "siege_attackers.py"),
+            "nice", "-n", str(ELSEWHERE), sys.executable, str(BENCH / "siege_attackers.py"),
             "--port", str(stack.port), "--gateways", ",".join(stack.gateways), "--token", TOKEN,
             "--secrets", f"{KEY},{HEADER_SECRET},{TOKEN}", "--seconds", str(seconds),
             "--rate", str(self.options.rate), "--seed", str(self.options.seed), "--without", self.options.without,
@@ -215,6 +226,7 @@ class Siege:
         secrets = self.secrets(stack, attacks)
         calm, siege = traffic.p99("calm"), traffic.p99("siege")
         p99_met = siege - calm <= P99_BUDGET
+        own_delay = " → ".join(f"{traffic.p99(phase, 'delays'):.0f}" for phase in ("calm", "siege")) + " ms"
         slopes = [self.slope(number, requests) for number in self.memory]
         slopes_text = ", ".join(f"{slope:+.1f}" for slope in slopes) + " MB"
         floors = [self.slope(number, requests, window=WINDOW) for number in self.memory]
@@ -229,6 +241,7 @@ class Siege:
             ("… inside a killed process", str(traffic.inside_killed), "", None),
             ("… refused with a reason, store away", str(traffic.store_away), "", None),
             ("p99 of short requests, calm → siege", f"{calm:.0f} → {siege:.0f} ms", f"≤ +{P99_BUDGET:.0f} ms", p99_met),
+            ("… the clients' own delay in it", own_delay, "", None),
             ("RSS slope per 100,000 requests", slopes_text, f"< {SLOPE_BUDGET:g} MB", max(slopes) < SLOPE_BUDGET),
             (f"… of the lowest RSS in each {WINDOW * SAMPLE:.0f} s", floors_text, "", None),
             ("RSS, highest", f"{peak:.0f} MB", "", None),
