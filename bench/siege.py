@@ -42,6 +42,7 @@ SAMPLE = 2.0  # seconds between two looks at the memory
 WINDOW = 15  # samples
 ELSEWHERE = 10  # the niceness of programs that stand for other machines: they take no core from what is measured
 SETTLE = 60.0  # seconds for the last runs and leases to end
+IDLE = 20.0  # seconds without a request before the memory of idle gateways is read
 IN_FRONT = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Client;\n"
 SLOPE_BUDGET = 2.0  # MB per 100,000 requests
 P99_BUDGET = 50.0  # ms
@@ -86,6 +87,8 @@ class Siege:
         self.options = options
         self.memory: dict[int, list[tuple[int, float]]] = {}
         """By gateway: bytes of nginx's log (a measure of the requests so far), and megabytes."""
+        self.idle_memory: dict[int, list[float]] = {}
+        """By gateway: megabytes of the idle gateway, before the traffic and after everything has ended."""
 
     @property
     def log(self) -> Path:
@@ -116,9 +119,18 @@ class Siege:
         """Record the memory of the gateways that are never killed."""
         while True:
             for number in (1, 2):
-                pid = stack.gateways[stack.address(number)].process.pid
-                self.memory.setdefault(number, []).append((self.log.stat().st_size, rss_bytes(pid) / 1e6))
+                self.memory.setdefault(number, []).append((self.log.stat().st_size, self.megabytes(stack, number)))
             await asyncio.sleep(SAMPLE)
+
+    async def sample_idle(self, stack: Stack) -> None:
+        """Record the memory of the same gateways while they are idle: no body in flight hides or feigns a leak."""
+        await asyncio.sleep(IDLE)
+        for number in (1, 2):
+            self.idle_memory.setdefault(number, []).append(self.megabytes(stack, number))
+
+    @staticmethod
+    def megabytes(stack: Stack, number: int) -> float:
+        return rss_bytes(stack.gateways[stack.address(number)].process.pid) / 1e6
 
     async def run(self) -> bool:
         with provider() as good, provider(ELSEWHERE) as hostile:
@@ -129,6 +141,7 @@ class Siege:
         total = self.options.minutes * 60
         traffic = Traffic(stack.url, TOKEN)
         faults = Faults(stack, traffic, self.folder, min(10.0, total / 24))
+        await self.sample_idle(stack)
         async with AsyncExitStack() as cleanup:
             good = asyncio.create_task(traffic.run())
             sampling = asyncio.create_task(self.sample(stack))
@@ -150,6 +163,7 @@ class Siege:
         attacks = json.loads(output)
         slots = await self.slots_taken(traffic)
         lost = await lost_records(traffic)
+        await self.sample_idle(stack)
         return self.report(stack, traffic, faults, attacks, slots, lost)
 
     async def introduce(self, stack: Stack) -> None:
@@ -231,6 +245,7 @@ class Siege:
         slopes_text = ", ".join(f"{slope:+.1f}" for slope in slopes) + " MB"
         floors = [self.slope(number, requests, window=WINDOW) for number in self.memory]
         floors_text = ", ".join(f"{slope:+.1f}" for slope in floors) + " MB"
+        idle_text = ", ".join(f"{before:.0f} → {after:.0f}" for before, after in self.idle_memory.values()) + " MB"
         peak = max(megabytes for samples in self.memory.values() for _, megabytes in samples)
         logs = [gateway.process.output + gateway.process.errors for gateway in stack.gateways.values()]
         tracebacks = sum(log.count('"exception":') for log in logs)
@@ -244,6 +259,7 @@ class Siege:
             ("… the clients' own delay in it", own_delay, "", None),
             ("RSS slope per 100,000 requests", slopes_text, f"< {SLOPE_BUDGET:g} MB", max(slopes) < SLOPE_BUDGET),
             (f"… of the lowest RSS in each {WINDOW * SAMPLE:.0f} s", floors_text, "", None),
+            ("RSS while idle, before all traffic → after it", idle_text, "", None),
             ("RSS, highest", f"{peak:.0f} MB", "", None),
             ("slots of concurrentRuns left taken", str(slots), "0", slots == 0),
             ("records lost", str(len(lost)), "0", not lost),
