@@ -1,6 +1,6 @@
-"""The free call of a wire format, its `listing`: GET of the list of models. It shows whether a provider answers and takes the key.
+"""The free call of a wire format: GET of the list of models (`listing`).
 
-Never a completion: those cost money.
+It shows whether a provider answers and takes the key, and costs nothing, as a completion would.
 """
 
 import asyncio
