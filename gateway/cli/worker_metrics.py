@@ -88,6 +88,7 @@ class ParentMetrics:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._turn = asyncio.Lock()
+        self._exchanges: set[asyncio.Task[Snapshot]] = set()
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -99,8 +100,10 @@ class ParentMetrics:
         try:
             yield
         finally:
-            pushing.cancel()
-            await asyncio.wait({pushing})
+            owned = {pushing, *self._exchanges}
+            for task in owned:
+                task.cancel()
+            await asyncio.wait(owned)
             with contextlib.suppress(ConnectionError):
                 await self._put(own(), asks=False)
             self._writer.close()
@@ -109,9 +112,22 @@ class ParentMetrics:
         """The metrics of all. Raises TimeoutError, ConnectionError or EOFError if the parent does not answer."""
         if self._reader is None:
             raise ConnectionError("the parent is not connected")
-        async with asyncio.timeout(_TIMEOUT), self._turn:
+        # A task of its own: an answer that nobody reads any more would be taken for that to the next question.
+        exchange = asyncio.create_task(self._exchange(own, self._reader), name="ask the parent for metrics")
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._end_exchange)
+        async with asyncio.timeout(_TIMEOUT):
+            return await asyncio.shield(exchange)
+
+    async def _exchange(self, own: Snapshot, reader: asyncio.StreamReader) -> Snapshot:
+        async with self._turn:
             await self._put(own, asks=True)
-            return _SNAPSHOTS.decode(await _receive(self._reader))
+            return _SNAPSHOTS.decode(await _receive(reader))
+
+    def _end_exchange(self, exchange: asyncio.Task[Snapshot]) -> None:
+        self._exchanges.discard(exchange)
+        if not exchange.cancelled():
+            exchange.exception()  # `total` raises it, unless it was given up
 
     async def _push(self, own: Source) -> None:
         try:
