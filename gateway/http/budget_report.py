@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gateway.access.client_keys import client_key
+from gateway.access.client_keys import principal_of
 from gateway.access.key_registry import KeyRegistry
 from gateway.core.identity import Principal
 from gateway.dispatch.snapshot import Snapshot
@@ -43,7 +43,7 @@ def known_budgets(
     snapshot: Snapshot, keys: KeyRegistry | None, seen: Iterable[Seen], wanted: Mapping[str, str]
 ) -> list[Budget]:
     """The budgets of a configuration and of client keys that have the `wanted` values (by dimension, or `name`)."""
-    clients = [client_key(record).principal for record in snapshot.declared_keys.values()]
+    clients = [principal_of(record) for record in snapshot.declared_keys.values()]
     clients += [] if keys is None else keys.replica.principals()
     known = _known_values(snapshot, clients, wanted)
     in_use: dict[str, list[tuple[str, ...]]] = {}
