@@ -55,7 +55,8 @@ class Parent:
                 loop.remove_reader(pipe)
                 stop.abandon()
                 for answer in self._asked:
-                    answer.set_exception(Unavailable("The gateway is stopping."))
+                    if not answer.done():  # else its client has gone
+                        answer.set_exception(Unavailable("The gateway is stopping."))
                 self._asked.clear()
             for kind, value in self._messages.feed(data):
                 self._receive(kind, value, stop)
