@@ -37,7 +37,10 @@ def chosen_url(given: str | None, gateway: GatewayConfig) -> str | None:
 def ask(
     method: str, url: str, gateway: GatewayConfig, *, body: object = None, timeout: float = _TIMEOUT
 ) -> dict[str, Any]:
-    """The gateway's JSON, or `problem` and the error's `code`. `body` is sent as JSON."""
+    """The gateway's JSON; else `problem`, the status and what is wrong, with `code` and `message` of a gateway's error.
+
+    `body` is sent as JSON.
+    """
     headers = credential(gateway)
     data = None if body is None else json.dumps(body).encode()
     if data is not None:
@@ -86,7 +89,7 @@ def _answer(request: urllib.request.Request, url: str, gateway: GatewayConfig, t
         return {"problem": f"what answers at {url} is no openclaw-gateway; check the port, or --url"}
     except HTTPError as error:
         body = error.read().decode("utf-8", "replace")
-        return {"problem": f"{error.code} {body}", **_error_of(body)}
+        return {"problem": problem_in(body, error.code), **_error_of(body)}
     except (URLError, OSError, HTTPException) as error:
         return {"problem": f"no gateway answers at {url}: {error}"}
 
@@ -111,6 +114,11 @@ def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(Path(certificate).expanduser())
     return context
+
+
+def problem_in(body: str, status: int) -> str:
+    """The status and the message of an error, the whole body if that is no error of a gateway."""
+    return f"{status} {_error_of(body).get('message', body)}"
 
 
 def _error_of(body: str) -> dict[str, Any]:

@@ -139,6 +139,44 @@ async def test_a_client_administers_no_keys_unless_its_key_has_the_scope(api):
     assert (await api("POST", body={"name": "more"}, key=admin))[0] == 200
 
 
+ADMIN = ["operator.admin"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fields", "param"),
+    [
+        ({"agents": ["helper"]}, {}, "agents"),
+        ({"agents": ["helper"]}, {"agents": ["helper", "main"]}, "agents"),
+        ({"expires_at": "2099-01-01T00:00:00Z"}, {}, "expires_at"),
+        ({"expires_at": "2099-01-01T00:00:00Z"}, {"expires_at": "2099-01-01T00:00:01Z"}, "expires_at"),
+        ({"limits": {"requests_per_minute": 60}}, {"limits": {"requests_per_minute": 1}}, None),
+        ({"budget": {"tokens": 1000}}, {"budget": {"tokens": 1}}, None),
+        ({}, {"scopes": ["operator.read", "operator.pairing"]}, "scopes"),
+    ],
+    ids=["all agents", "another agent", "no expiry", "a later expiry", "limits", "a budget", "another scope"],
+)
+async def test_an_administrators_key_makes_no_key_that_can_do_more_than_itself(api, bounds, fields, param):
+    admin = await create(api, "admin", scopes=ADMIN, **bounds)
+    status, error = await api("POST", body={"name": "more", **fields}, key=admin)
+    assert (status, error["error"]["code"], error["error"]["param"]) == (403, "key_exceeds_creator", param)
+    assert [one["name"] for one in (await api("GET"))[1]["data"]] == ["admin", "file", "spent"]
+
+
+async def test_an_administrators_key_makes_keys_within_its_bounds_and_they_do_too(api):
+    bounds = {"scopes": ADMIN, "agents": ["helper"], "expires_at": "2099-01-01T00:00:00Z"}
+    first = await create(api, "first", **bounds)
+    status, made = await api("POST", body={"name": "second", **bounds}, key=first)
+    assert status == 200
+    narrow = {
+        "name": "third",
+        "agents": ["helper"],
+        "expires_at": "2098-01-01T00:00:00Z",
+        "limits": {"concurrent_runs": 1},
+    }
+    assert (await api("POST", body=narrow, key=made["key"]))[0] == 200
+    assert (await api("POST", body={**narrow, "name": "fourth", "agents": None}, key=made["key"]))[0] == 403
+
+
 async def test_a_key_that_may_only_read_may_not_ask_an_agent(api):
     key = await create(api, scopes=["operator.read"])
     assert (await api("GET", "/v1/models", key=key))[0] == 200
