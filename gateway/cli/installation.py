@@ -95,10 +95,10 @@ def _names_models(tree: dict[str, Any]) -> bool:
 
 
 def _checker(result: Import, env: Mapping[str, str], scratch: Path) -> Callable[[dict[str, Any]], tuple[str, ...]]:
-    written = _provider_ids(result.tree)
+    written = _rows_and_models(result.tree)
 
     def problems_of(tree: dict[str, Any]) -> tuple[str, ...]:
-        left_out = written - _provider_ids(tree)
+        left_out = written - _rows_and_models(tree)
         try:
             config = _load(result, env, scratch).loaded.config
         except ConfigError as error:
@@ -108,10 +108,25 @@ def _checker(result: Import, env: Mapping[str, str], scratch: Path) -> Callable[
     return problems_of
 
 
-def _provider_ids(tree: dict[str, Any]) -> set[str]:
+def _rows(tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     models = tree.get("models")
     providers = models.get("providers") if isinstance(models, dict) else None
-    return {str(name).strip().lower() for name in providers} if isinstance(providers, dict) else set()
+    for name, row in providers.items() if isinstance(providers, dict) else ():
+        yield str(name).strip().lower(), row
+
+
+def _rows_and_models(tree: dict[str, Any]) -> set[str]:
+    """The ids of the rows, and `provider/model` for each model that a row lists."""
+    names: set[str] = set()
+    for provider, row in _rows(tree):
+        names.add(provider)
+        models = row.get("models") if isinstance(row, dict) else None
+        names |= {
+            str(ModelRef(provider, str(model["id"]).strip()))
+            for model in (models if isinstance(models, list) else ())
+            if isinstance(model, dict) and model.get("id")
+        }
+    return names
 
 
 def _named(problem: str, left_out: set[str]) -> str:
@@ -126,10 +141,14 @@ def _row_left_out(provider: str) -> str:
 
 
 def _misrouted(config: Config, left_out: set[str]) -> Iterator[Problem]:
-    """Models of rows that are left out: built-in providers of the same names are not asked in their place."""
+    """Models that are left out, or whose rows are: a built-in provider of the same name is not asked in their place,
+    nor the row in another format than the one that the model names.
+    """
 
     def unusable(ref: ModelRef, _assumed: bool) -> str | None:
-        return _row_left_out(ref.provider) if ref.provider in left_out else None
+        if ref.provider in left_out:
+            return _row_left_out(ref.provider)
+        return f"the model {str(ref)!r} is left out of its row" if str(ref) in left_out else None
 
     yield from chain_problems(config, unusable)
     search = config.memory.search
@@ -182,9 +201,7 @@ def _keep_used_variables(result: Import) -> None:
 
 def _named_keys(tree: dict[str, Any]) -> Iterator[str]:
     """Keys of providers that are written as the bare name of a variable."""
-    models = tree.get("models")
-    providers = models.get("providers") if isinstance(models, dict) else None
-    for row in providers.values() if isinstance(providers, dict) else ():
+    for _, row in _rows(tree):
         if isinstance(row, dict) and isinstance(key := row.get("apiKey"), str):
             yield key
 
