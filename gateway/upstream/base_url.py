@@ -1,27 +1,16 @@
 """Base URLs as a wire format's paths expect them: people write the version or leave it out."""
 
-from collections.abc import Callable, Mapping
-
 from yarl import URL
 
-
-def _without_version(url: str) -> str:
-    return url.rstrip("/").removesuffix("/v1")
-
-
-def _with_version(version: str) -> Callable[[str], str]:
-    return lambda url: f"{url.rstrip('/')}/{version}" if URL(url).path.strip("/") == "" else url
-
-
-_FORMS: Mapping[str, Callable[[str], str]] = {
-    "anthropic-messages": _without_version,  # its path begins with /v1
-    "ollama": _without_version,  # /v1 is its OpenAI-compatible side
-    "google-generative-ai": _with_version("v1beta"),
-    "google-vertex": _with_version("v1"),
-}
+from gateway.wire import UPSTREAMS
 
 
 def base_url_for(api: str, url: str) -> str:
     """The configured `url`, without a version that the format's paths have, or with the one that they lack."""
-    form = _FORMS.get(api)
-    return form(url) if form and url else url
+    format_ = UPSTREAMS.get(api)
+    version = format_.base_version if format_ is not None else None
+    if version is None or not url:
+        return url
+    if not version:
+        return url.rstrip("/").removesuffix("/v1")
+    return f"{url.rstrip('/')}/{version}" if URL(url).path.strip("/") == "" else url
