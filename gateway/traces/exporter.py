@@ -7,7 +7,8 @@ failing collector once, and once that it works again.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -66,6 +67,7 @@ class Exporter:
         self._stopping = False
         self._given_up = False
         self._fails = False
+        self._had_defect = False
         self._thread = threading.Thread(target=self._run, name="export traces", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -111,8 +113,10 @@ class Exporter:
             spans: list[Span] = []
             while self._queue and len(spans) < _BATCH:
                 record = self._queue.popleft()
-                spans.extend(record.spans())
+                spans.extend(self._spans_of(record))
                 self._content_taken += record.content_bytes
+            if not spans:
+                continue
             try:
                 problem = self._sink.send(spans)
             except Exception as error:  # noqa: BLE001  of the SDK; it must not end the thread
@@ -123,14 +127,25 @@ class Exporter:
                 self.lost += len(spans)
             if (problem is not None) is not self._fails:
                 self._fails = problem is not None
-                self._report(problem)
+                self._report(partial(_log, problem))
 
-    def _report(self, problem: str | None) -> None:
+    def _spans_of(self, record: Record) -> Sequence[Span]:
+        """The spans of a record, none of one whose spans can't be made: a defect, which must not end the thread."""
+        try:
+            return list(record.spans())
+        except Exception as error:  # noqa: BLE001  logged below, once
+            self.lost += record.size
+            if not self._had_defect:
+                self._had_defect = True
+                self._report(partial(_log_defect, error))
+            return ()
+
+    def _report(self, write: Callable[[], None]) -> None:
         """Log in the event loop, whose lines must not mix with those of a thread."""
         if self._loop is None:
             return
         try:
-            self._loop.call_soon_threadsafe(_log, problem)
+            self._loop.call_soon_threadsafe(write)
         except RuntimeError:  # the loop has been closed: `close` waited, and has reported what is lost
             return
 
@@ -140,3 +155,7 @@ def _log(problem: str | None) -> None:
         log.info("The collector takes traces again")
     else:
         log.warning("Traces are lost while the collector does not take them", reason=problem)
+
+
+def _log_defect(error: Exception) -> None:
+    log.error("Spans are lost, because they can't be made", exc_info=error)

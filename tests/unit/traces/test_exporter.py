@@ -67,6 +67,28 @@ async def until(true):
             await asyncio.sleep(0.005)
 
 
+class Defective(One):
+    size = 3
+
+    def spans(self):
+        raise ZeroDivisionError
+
+
+async def test_a_record_whose_spans_can_not_be_made_is_logged_once_and_ends_nothing(log):
+    memory = InMemorySpanExporter()
+    exporter = Exporter(OpenTelemetrySink(memory, "mine"), interval=0.01)
+    exporter.start()
+    for record in (Defective(), One("before"), Defective()):
+        exporter.put(record)
+    await until(lambda: exporter.sent == 1)
+    exporter.put(One("after"))
+    await exporter.close()
+    assert [span.name for span in memory.get_finished_spans()] == ["before", "after"]
+    assert (exporter.sent, exporter.lost) == (2, 6)
+    (line,) = [line for line in log if line["event"] == "Spans are lost, because they can't be made"]
+    assert isinstance(line["exc_info"], ZeroDivisionError)
+
+
 async def test_a_span_keeps_its_ids_times_and_attributes():
     memory = InMemorySpanExporter()
     exporter = Exporter(OpenTelemetrySink(memory, "mine"), interval=0.01)
