@@ -91,7 +91,7 @@ def _answer(request: urllib.request.Request, url: str, gateway: GatewayConfig, t
         body = error.read().decode("utf-8", "replace")
         return {"problem": problem_in(body, error.code), **_error_of(body)}
     except (URLError, OSError, HTTPException) as error:
-        return {"problem": f"no gateway answers at {url}: {error}"}
+        return {"problem": f"no gateway answers at {url}: {getattr(error, 'reason', error)}"}
 
 
 def answer_in(body: bytes) -> dict[str, Any]:
