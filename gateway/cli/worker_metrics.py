@@ -155,6 +155,7 @@ class ParentMetrics:
             for answer in self._waiting:
                 if not answer.done():
                     answer.set_exception(ConnectionError("the parent is not connected"))
+                    answer.exception()  # its scrape may not have come to wait for it
 
 
 def parent_metrics(environment: Mapping[str, str]) -> OtherProcesses | None:

@@ -2,7 +2,8 @@
 
 Small bodies, nearly all of them, don't come here. A large one reserves its bytes until its request has ended, because
 the request holds several copies of it: as bytes, decoded, and as the body for the provider. Without room it gets a 503
-at once, before the gateway reads it.
+at once, before the gateway reads it. Large stored data that a request reads have the same budget (`hold`): clients that
+read their answers slowly would make the process hold any number of them.
 """
 
 import asyncio
@@ -96,6 +97,10 @@ class BodyReservation:
             self._bodies.take(self._caller, size - self._size)
             self._size = size
 
+    def add(self, size: int) -> None:
+        """Reserve `size` more bytes. Raises Overloaded."""
+        self.grow(self._size + size)
+
     def count(self, part: bytes) -> None:
         """Count the values in the next part, but `token_ids` numbers in arrays don't count. Raises PayloadTooLarge."""
         values = self._values
@@ -125,6 +130,16 @@ def reserved(request: web.Request, caller: str, token_ids: int = 0) -> BodyReser
         raise AssertionError("a handler runs in a task")
     task.add_done_callback(lambda _: _release(request))
     return reservation
+
+
+def hold(request: web.Request, caller: str, size: int) -> None:
+    """Reserve `size` more bytes until the end of the request, which holds stored data of that size; nothing for small
+    data. Call it in the request's task. Raises Overloaded.
+    """
+    if (reservation := request.get(BODY)) is not None:
+        reservation.add(size)
+    elif size > LARGE:
+        reserved(request, caller).add(size)
 
 
 def hand_over(request: web.Request) -> BodyReservation | None:

@@ -7,8 +7,7 @@ failing collector once, and once that it works again.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
@@ -67,7 +66,6 @@ class Exporter:
         self._stopping = False
         self._given_up = False
         self._fails = False
-        self._had_defect = False
         self._thread = threading.Thread(target=self._run, name="export traces", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -110,42 +108,31 @@ class Exporter:
     def _export(self) -> None:
         """Send all that waits."""
         while self._queue and not self._given_up:
+            records: list[Record] = []
             spans: list[Span] = []
-            while self._queue and len(spans) < _BATCH:
-                record = self._queue.popleft()
-                spans.extend(self._spans_of(record))
-                self._content_taken += record.content_bytes
-            if not spans:
-                continue
+            problem: str | None
             try:
+                while self._queue and len(spans) < _BATCH:
+                    records.append(record := self._queue.popleft())
+                    self._content_taken += record.content_bytes
+                    spans.extend(record.spans())
                 problem = self._sink.send(spans)
-            except Exception as error:  # noqa: BLE001  of the SDK; it must not end the thread
+            except Exception as error:  # noqa: BLE001  of a record or the SDK; it must not end the thread
                 problem = f"{type(error).__name__}: {error}"
             if problem is None:
                 self.sent += len(spans)
             else:
-                self.lost += len(spans)
+                self.lost += sum(record.size for record in records)
             if (problem is not None) is not self._fails:
                 self._fails = problem is not None
-                self._report(partial(_log, problem))
+                self._report(problem)
 
-    def _spans_of(self, record: Record) -> Sequence[Span]:
-        """The spans of a record, none of one whose spans can't be made: a defect, which must not end the thread."""
-        try:
-            return list(record.spans())
-        except Exception as error:  # noqa: BLE001  logged below, once
-            self.lost += record.size
-            if not self._had_defect:
-                self._had_defect = True
-                self._report(partial(_log_defect, error))
-            return ()
-
-    def _report(self, write: Callable[[], None]) -> None:
+    def _report(self, problem: str | None) -> None:
         """Log in the event loop, whose lines must not mix with those of a thread."""
         if self._loop is None:
             return
         try:
-            self._loop.call_soon_threadsafe(write)
+            self._loop.call_soon_threadsafe(_log, problem)
         except RuntimeError:  # the loop has been closed: `close` waited, and has reported what is lost
             return
 
@@ -155,7 +142,3 @@ def _log(problem: str | None) -> None:
         log.info("The collector takes traces again")
     else:
         log.warning("Traces are lost while the collector does not take them", reason=problem)
-
-
-def _log_defect(error: Exception) -> None:
-    log.error("Spans are lost, because they can't be made", exc_info=error)

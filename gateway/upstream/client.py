@@ -21,7 +21,7 @@ from gateway.upstream.quotes import texts_of
 from gateway.upstream.response_body import finish, read_whole, refusal
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
-from gateway.wire import OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
+from gateway.wire import OWN_TOOLS, UPSTREAMS
 from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import as_functions, knows_hosted, needs_functions
@@ -160,12 +160,12 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         own = self._model.own_tools
-        knows_all = own and wire.name in OWN_TOOLS and knows_hosted(turn, OWN_TOOLS)
+        knows_all = own and wire.own_tools == "any" and knows_hosted(turn, OWN_TOOLS)
         if not knows_all and needs_functions(turn, wire.name, labelled=own):
             turn = self._offered_as_functions(turn, wire)
         if turn.tools and self._model.tool_schemas is not None:
             turn = self._model.tool_schemas.accepted(turn)
-        if turn.sampling.stop and wire.name in WITHOUT_STOP:
+        if turn.sampling.stop and not wire.stop_sequences:
             self._filters += (StopSequences(turn.sampling.stop),)
         asked = wire.request(turn, self._model)
         self.choice_in_words = asked.choice_in_words

@@ -21,7 +21,7 @@ from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.by_address import quirks_of_address
 from gateway.upstream.catalog import CATALOG, OTHER_NAMES, Row, known_models
-from gateway.upstream.configured_model import configured_model
+from gateway.upstream.configured_model import configured_model, with_row_settings
 from gateway.upstream.entra_login import is_azures_host
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
@@ -181,6 +181,9 @@ def _configured(
         route=route_for(written, config.request, env),
     )
     provider = replace(provider, models=_models_of(config, provider, quirks))
+    if config.model_fields_set & _FOR_EVERY_MODEL:
+        others = {name: with_row_settings(model, config) for name, model in known.items()}
+        provider = replace(provider, known=others, unlisted=with_row_settings(provider.unlisted, config))
 
     @cache  # the rows of models share their tokens
     def login(format_: str) -> Signer | None:
@@ -213,6 +216,10 @@ def _configured(
         if model.base_url or model.headers or model.api not in (None, wire)
     }
     return row_of(replace(provider, model_rows=rows), wire, written, headers)
+
+
+_FOR_EVERY_MODEL = frozenset({"params", "max_tokens", "context_tokens", "context_window"})
+"""Settings of a row that hold for models that it does not list, too."""
 
 
 def _models_of(config: ProviderConfig, row: Provider, quirks: Mapping[str, object]) -> dict[str, ModelSpec]:

@@ -15,7 +15,7 @@ from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.printable import printable
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import HIDDEN, redact_text
-from gateway.upstream.provider import Provider
+from gateway.upstream.provider import MIN_SECRET, Provider
 from gateway.upstream.quotes import without_quotes
 from gateway.upstream.transport.errors import (
     BodyBroken,
@@ -96,7 +96,7 @@ def _credential(provider: Provider) -> str:
 def redacted(provider: Provider, text: str) -> str:
     """The text without any secret of the provider's row, and without what looks like one."""
     for secret in (*provider.secrets, provider.api_key):
-        if secret:
+        if secret and len(secret) >= MIN_SECRET:
             text = text.replace(secret, HIDDEN)
     return redact_text(text)
 

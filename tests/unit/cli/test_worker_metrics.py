@@ -146,3 +146,14 @@ async def test_a_parent_that_is_gone_is_an_error_and_not_a_wrong_sum(hub):
 
 def test_a_process_that_no_parent_started_has_none():
     assert parent_metrics({}) is None
+
+
+async def test_a_scrape_that_is_given_up_leaves_no_answer_to_the_next_one(hub):
+    async with joined(hub) as worker:
+        worker.counts(3, 1)
+        given_up = asyncio.create_task(worker.total())
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        worker.counts(2, 4)
+        assert await worker.total() == (5, 4)

@@ -108,3 +108,22 @@ async def test_a_worker_that_hangs_is_killed_and_the_others_discard(pipes, monke
         await pipes.reloads.apply("two", 2)
     assert pipes.killed == [2]
     assert pipes.got[1] == b"PD"
+
+
+@pytest.mark.parametrize("number", [2, 3], ids=["again", "for the first time"])
+async def test_a_worker_that_serves_while_others_prepare_catches_up_and_commits_only_what_it_prepared(pipes, number):
+    pipes.answers = {1: None, 2: None}
+    change = asyncio.create_task(pipes.reloads.apply("two", 2))
+    await settled()
+    pipes.serving -= {2}
+    pipes.reloads.has_ended(2)
+    pipes.answers = {}
+    pipes.got.pop(number, None)
+    start(pipes, number)
+    pipes.reloads.has_served(number)
+    assert number not in pipes.got
+    pipes.reloads.has_replied(1, messages.DONE)
+    await change
+    await settled()
+    assert pipes.got[1] == b"PC"
+    assert pipes.got[number] == b"PC"

@@ -252,3 +252,70 @@ async def test_what_is_stored_of_a_large_request_is_encoded_and_decoded_outside_
     async with client.get(f"{RESPONSES}/{name}/input_items") as response:
         assert response.status == 200, await response.text()
     assert seen == dict.fromkeys(("write_messages", "read_messages", "input_items", "loads"), on_loop)
+
+
+async def sent_at_each_route(client, name, item):
+    """Use a stored response in every way. Returns the statuses, and the values of `Retry-After`."""
+    more = {"previous_response_id": name}, {"input": [{"type": "item_reference", "id": item}]}
+    got = []
+    for path in (f"{RESPONSES}/{name}", f"{RESPONSES}/{name}/input_items", f"{RESPONSES}/{name}?stream=true"):
+        async with client.get(path) as response:
+            got.append((response.status, response.headers.get("Retry-After")))
+            await response.read()
+    for fields in more:
+        async with client.post(RESPONSES, json=body(RESPONSES, store=False) | fields) as response:
+            got.append((response.status, response.headers.get("Retry-After")))
+            await response.read()
+    return got
+
+
+async def test_large_stored_data_that_requests_hold_have_the_same_budget(client, provider):
+    """Else any number of clients that read slowly, or that continue one large response, fill the memory."""
+    provider.says("x" * 5 * LARGE)
+    async with client.post(RESPONSES, json=body(RESPONSES, background=True)) as response:
+        name = (await response.json())["id"]
+    async with client.get(f"{RESPONSES}/{name}?stream=true") as response:
+        events = await response.text()
+    assert "response.completed" in events
+    item = json.loads(events.rpartition("event: response.completed\ndata: ")[2].partition("\n")[0])["response"][
+        "output"
+    ]
+    bodies = client.app[LARGE_BODIES]
+    assert await sent_at_each_route(client, name, item[0]["id"]) == [(200, None)] * 5
+    assert bodies.used == 0
+    others = [bodies.reserve("others"), bodies.reserve("more")]
+    others[0].grow(192 * MiB)
+    others[1].grow(64 * MiB)
+    assert await sent_at_each_route(client, name, item[0]["id"]) == [(503, "2")] * 5
+    for one in others:
+        one.release()
+    assert await sent_at_each_route(client, name, item[0]["id"]) == [(200, None)] * 5
+    assert bodies.used == 0
+
+
+async def test_a_stream_that_reads_a_large_log_reserves_what_it_has_rendered(client, provider):
+    provider.says("|".join(["x" * LARGE] * 8))
+    async with client.post(RESPONSES, json=body(RESPONSES, background=True, stream=True)) as response:
+        first = await response.content.readany()
+        assert b"response.created" in first
+        text = (first + await response.read()).decode()
+    assert "response.completed" in text
+    bodies = client.app[LARGE_BODIES]
+    name = json.loads(text.partition("data: ")[2].partition("\n")[0])["response"]["id"]
+    other = bodies.reserve("others")
+    other.grow(192 * MiB)
+    more = bodies.reserve("more")
+    more.grow(64 * MiB - 22 * LARGE)  # the stored response fits, and a part of its events
+    async with client.get(f"{RESPONSES}/{name}?stream=true") as response:
+        assert response.status == 200
+        text = await response.text()
+    assert '"code":"overloaded"' in text
+    assert text.endswith("data: [DONE]\n\n")
+    assert "response.completed" not in text
+    number = int(text.rpartition('"sequence_number":')[2].partition("}")[0])
+    more.release()
+    async with client.get(f"{RESPONSES}/{name}?stream=true&starting_after={number}") as response:
+        text += await response.text()
+    assert "response.completed" in text
+    assert bodies.used == 192 * MiB
+    other.release()
