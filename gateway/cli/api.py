@@ -117,8 +117,10 @@ def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
 
 
 def problem_in(body: str, status: int) -> str:
-    """The status and the message of an error, the whole body if that is no error of a gateway."""
-    return f"{status} {_error_of(body).get('message', body)}"
+    """The status, the message and the code of an error, the whole body if that is no error of a gateway."""
+    error = _error_of(body)
+    code = f" ({error['code']})" if error.get("code") else ""
+    return f"{status} {error.get('message', body)}{code}"
 
 
 def _error_of(body: str) -> dict[str, Any]:
