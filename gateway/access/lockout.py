@@ -97,7 +97,7 @@ class Lockout:
     def let_keys_forgive(self, *, enabled: bool) -> None:
         """Set whether a right client key clears failures as the owner's secret does.
 
-        It must not where that secret could be guessed: else whoever has any key guesses without end, two tries, a
+        It must not where that secret could be guessed: else the client of any key guesses without end, two tries, a
         request with the key, two tries.
         """
         self._keys_forgive = enabled

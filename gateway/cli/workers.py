@@ -134,7 +134,7 @@ class Workers:
                 return
             if not self._announced:
                 self._status = status if status > 0 else 1
-                if status < 0:  # else the worker has said itself what is wrong
+                if status < 0:  # else the worker itself reports what is wrong
                     log.error("Worker was killed before it served, so the gateway ends", worker=number, status=status)
                 self._stop(INTERRUPT)
                 return
