@@ -5,6 +5,7 @@ import ssl
 import sys
 import time
 import urllib.request
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from gateway.config.gateway import GatewayConfig
 from gateway.core.jsonio import InvalidJSON, NotAnObject, loads
 
 _NEW_CERTIFICATE = 2.0  # seconds until a gateway has taken over a replaced certificate
+_UNAUTHORIZED = (
+    "; give this command the gateway's own token or password: --config FILE, OPENCLAW_GATEWAY_TOKEN or "
+    "OPENCLAW_GATEWAY_PASSWORD"
+)
 _TIMEOUT = 60.0  # seconds; a reload may wait for tool servers
 
 
@@ -54,7 +59,11 @@ def ask(
 
 
 def credential(gateway: GatewayConfig) -> dict[str, str]:
-    """The header with the configuration's own credential; empty without one."""
+    """The header with the configuration's own credential; empty without one. A generated token opens no gateway, and a
+    wrong one would count as a failure.
+    """
+    if gateway.auth.generated:
+        return {}
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     return {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
 
@@ -91,7 +100,7 @@ def _answer(request: urllib.request.Request, url: str, gateway: GatewayConfig, t
         body = error.read().decode("utf-8", "replace")
         return {"problem": problem_in(body, error.code), **_error_of(body)}
     except (URLError, OSError, HTTPException) as error:
-        return {"problem": f"no gateway answers at {url}: {error}"}
+        return {"problem": f"no gateway answers at {url}: {getattr(error, 'reason', error)}"}
 
 
 def answer_in(body: bytes) -> dict[str, Any]:
@@ -117,8 +126,10 @@ def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
 
 
 def problem_in(body: str, status: int) -> str:
-    """The status and the message of an error, the whole body if that is no error of a gateway."""
-    return f"{status} {_error_of(body).get('message', body)}"
+    """The status, the message and the code of an error, the whole body if that is no error of a gateway."""
+    error = _error_of(body)
+    code = f" ({error['code']})" if error.get("code") else ""
+    return f"{status} {error.get('message', body)}{code}{_UNAUTHORIZED if status == HTTPStatus.UNAUTHORIZED else ''}"
 
 
 def _error_of(body: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     answer = ask("POST", f"{base}/api/v1/reload", gateway)
     if "problem" in answer:
-        print(printable(str(answer.get("message") or answer["problem"]), lines=True), file=sys.stderr)
+        print(printable(str(answer["problem"]), lines=True), file=sys.stderr)
         return 1
     print(json.dumps(answer, indent=2) if args.json else report(answer))
     return 0

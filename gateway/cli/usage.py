@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     except HTTPError as error:
         print(printable(problem_in(error.read().decode("utf-8", "replace"), error.code)), file=sys.stderr)
     except (URLError, OSError) as error:
-        print(f"no gateway answers at {base}: {error}", file=sys.stderr)
+        print(f"no gateway answers at {base}: {getattr(error, 'reason', error)}", file=sys.stderr)
     return 1
 
 

@@ -9,6 +9,8 @@ from gateway.app import GENERATIONS
 from gateway.cli.main import main
 from gateway.config.load import load
 from gateway.core.client_key import digest_of, new_key
+from gateway.http.keys import LOCKOUT
+from tests.unit.http.conftest import TOKEN
 
 DECLARED, SPENT = new_key(), new_key()
 HELLO = {"model": "openclaw/helper", "messages": [{"role": "user", "content": "hello"}]}
@@ -214,6 +216,40 @@ async def test_wrong_keys_lock_a_client_out_as_wrong_tokens_do(client, api):
         async with client.get("/v1/models", headers=using(key, "203.0.113.9")) as response:
             assert response.status == 429
     assert (await api("GET", "/v1/models", key=right))[0] == 200, "from its own address"
+
+
+class TestBesideAPassword:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["auth"] = {"mode": "password", "password": TOKEN, "rateLimit": {"maxAttempts": 3}}
+        return config
+
+    @pytest.mark.parametrize("address", ["198.51.100.66", None], ids=["remote", "this machine"])
+    async def test_a_key_does_not_help_to_guess_the_owners_password(self, client, api, address, monkeypatch):
+        """Else its client could guess without end: two guesses, a request with its key, two guesses, and so on."""
+        delays = []
+        lockout = client.app[LOCKOUT]
+
+        async def sleep(seconds):
+            delays.append(seconds)
+
+        monkeypatch.setattr(lockout, "_sleep", sleep)
+        key = await create(api)
+        headers = {} if address is None else {"X-Forwarded-For": address}
+
+        async def status(secret):
+            async with client.session.get(
+                client.make_url("/v1/models"), headers={"Authorization": f"Bearer {secret}", **headers}
+            ) as response:
+                return response.status
+
+        assert await status(key) == 200
+        statuses = [await status(secret) for secret in ("guess-1", "guess-2", key, "guess-3", "guess-4", key)]
+        if address is None:
+            assert statuses == [401, 401, 200, 401, 401, 200]
+            assert delays == sorted(set(delays)), "each guess waits longer, the key never does"
+        else:
+            assert statuses == [401, 401, 200, 401, 429, 429]
 
 
 async def test_an_expired_key_is_refused_and_locks_nobody_out(api):
