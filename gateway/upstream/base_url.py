@@ -1,4 +1,6 @@
-"""Base URLs as a wire format's paths expect them: people write the version or leave it out."""
+"""Base URLs as a wire format's paths expect them: people write the version or leave it out, or the whole address of the
+endpoint, as the portals of providers show it.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -19,9 +21,22 @@ _FORMS: Mapping[str, Callable[[str], str]] = {
     "google-generative-ai": _with_version("v1beta"),
     "google-vertex": _with_version("v1"),
 }
+_ENDPOINTS: Mapping[str, tuple[str, ...]] = {
+    "openai-completions": ("/chat/completions",),
+    "openai-responses": ("/responses",),
+    "azure-openai-responses": ("/responses",),
+    "anthropic-messages": ("/messages",),
+    "ollama": ("/api/chat", "/api"),
+}
+"""The paths of a format, which its requests add to the base URL."""
 
 
 def base_url_for(api: str, url: str) -> str:
-    """The configured `url`, without a version that the format's paths have, or with the one that they lack."""
+    """The configured `url`, without a path or version that the format adds, or with the version that it lacks."""
+    base, mark, query = url.partition("?")
+    for path in _ENDPOINTS.get(api, ()):
+        if base.rstrip("/").endswith(path):
+            url = base.rstrip("/").removesuffix(path) + mark + query
+            break
     form = _FORMS.get(api)
     return form(url) if form and url else url
