@@ -144,9 +144,9 @@ def test_calls_with_equal_indexes_and_without_ids_are_distinguished_by_name_and_
         call(number, id_, None, "{}"),
     )
     events = read(stream(*map(chunk, parts), chunk(finish="stop")))[0]
-    begun = [event for event in events if isinstance(event, ToolCallBegin)]
-    assert [event.name for event in begun] == ["f", "f", "g"]
-    assert len({event.id for event in begun}) == 3
+    started = [event for event in events if isinstance(event, ToolCallBegin)]
+    assert [event.name for event in started] == ["f", "f", "g"]
+    assert len({event.id for event in started}) == 3
     arguments = [(event.index, event.arguments) for event in events if isinstance(event, ToolCallDelta)]
     assert arguments == [(0, '{"a"'), (0, ":1}"), (1, "{}"), (2, "{}")]
 
