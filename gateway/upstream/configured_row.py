@@ -25,7 +25,6 @@ from gateway.upstream.row_credentials import built_in_url, has_credential, login
 from gateway.upstream.signers import login_format, secrets_for
 from gateway.wire import DEFAULT_UPSTREAM
 
-
 _FOR_EVERY_MODEL = frozenset({"params", "max_tokens", "context_tokens", "context_window"})
 """Settings of a row that hold for models that it does not list, too."""
 
