@@ -13,7 +13,8 @@ _RETRY_AFTER = 10  # seconds
 class FairQueue:
     """`slots` in all, of which one caller gets at most `per_caller`. Callers that wait take turns.
 
-    At most `max_waiting` wait in all, and `caller_waiting` of one caller. `refusal` is the error of the others.
+    At most `max_waiting` wait in all, and `caller_waiting` of one caller. In a full queue the newest turn of the caller
+    with the most makes room for a caller with fewer. `refusal` is the error of the others.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class FairQueue:
         if self._free and self._running[caller] < self._per_caller and caller not in self._waiting:
             self._take(caller)
             return
-        queue = self._waiting.get(caller, ())
-        if len(queue) >= self._caller_waiting or sum(map(len, self._waiting.values())) >= self._max_waiting:
+        own = len(self._waiting.get(caller, ()))
+        is_full = sum(map(len, self._waiting.values())) >= self._max_waiting
+        if own >= self._caller_waiting or (is_full and not self._displaced(own)):
             raise Overloaded(self._refusal, _RETRY_AFTER)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
@@ -55,10 +57,19 @@ class FairQueue:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave(caller)  # the turn came in the moment of the cancellation
+                if turn.exception() is None:
+                    self._leave(caller)  # the turn came in the moment of the cancellation
             elif turn in self._waiting.get(caller, ()):  # `_leave` may have dropped it
                 self._drop(caller, turn)
             raise
+
+    def _displaced(self, own: int) -> bool:
+        """Refuse the newest turn of the caller with the most, if another caller has fewer even with one more."""
+        largest = max(self._waiting.values(), key=len, default=None)
+        if largest is None or own + 1 >= len(largest):
+            return False
+        largest.pop().set_exception(Overloaded(self._refusal, _RETRY_AFTER))
+        return True
 
     def _leave(self, caller: str) -> None:
         self._free += 1
