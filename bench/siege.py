@@ -43,6 +43,7 @@ SAMPLE = 2.0  # seconds between two looks at the memory
 ELSEWHERE = 10  # the niceness of programs that stand for other machines: they take no core from what is measured
 SETTLE = 60.0  # seconds for the last runs and leases to end
 WARM_UP = 0.1  # the attackers' time before the first rest, as a share of the whole time, which it prolongs
+WARM_UP_RATE = 5.0  # times the usual rate: tables with a bound, such as that of locked addresses, fill before the rest
 REST = 30.0  # seconds without attackers before the memory is read
 IN_FRONT = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Client;\n"
 SLOPE_BUDGET = 2.0  # MB per 100,000 requests
@@ -158,7 +159,7 @@ class Siege:
             await self.introduce(stack)
             await asyncio.sleep(total * CALM)
             traffic.phase = "warm-up"
-            leaks += (await self.results(await self.attackers(stack, total * WARM_UP)))["leaks"]
+            leaks += (await self.results(await self.attackers(stack, total * WARM_UP, WARM_UP_RATE)))["leaks"]
             await self.rest(stack)
             traffic.phase = "siege"
             seconds = total * (1 - CALM)
@@ -180,12 +181,13 @@ class Siege:
             async with stack.client(f"192.0.2.{number}") as client, client.get("/v1/models") as response:
                 response.raise_for_status()
 
-    async def attackers(self, stack: Stack, seconds: float) -> asyncio.subprocess.Process:
+    async def attackers(self, stack: Stack, seconds: float, rate: float = 1.0) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             "nice", "-n", str(ELSEWHERE), sys.executable, str(BENCH / "siege_attackers.py"),
             "--port", str(stack.port), "--gateways", ",".join(stack.gateways), "--token", TOKEN,
             "--secrets", f"{KEY},{HEADER_SECRET},{TOKEN}", "--seconds", str(seconds),
-            "--rate", str(self.options.rate), "--seed", str(self.options.seed), "--without", self.options.without,
+            "--rate", str(self.options.rate * rate), "--seed", str(self.options.seed),
+            "--without", self.options.without,
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
 

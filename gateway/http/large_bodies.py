@@ -37,6 +37,8 @@ class LargeBodies:
         self._by_caller: Counter[str] = Counter()
         # One thread: more would compete with the event loop for the interpreter.
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._decoding = asyncio.Lock()
+        self.turns = asyncio.Lock()
 
     def resize(self, total: int) -> None:
         """Change the budget; what is reserved stays reserved."""
@@ -73,8 +75,13 @@ class LargeBodies:
             del self._by_caller[caller]
 
     async def decode(self, work: Callable[[], T]) -> T:
-        """Run the decoding of a large body in the thread, after earlier ones, and return its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoder, work)
+        """Run the decoding of a large body in the thread, after earlier ones, and return its result.
+
+        The next one begins when the caller waits again: so the event loop never has several decoded bodies to work on
+        in one iteration, which other requests would wait for.
+        """
+        async with self._decoding:
+            return await asyncio.get_running_loop().run_in_executor(self._decoder, work)
 
     def close(self) -> None:
         """End the thread."""
@@ -100,6 +107,14 @@ class BodyReservation:
     def add(self, size: int) -> None:
         """Reserve `size` more bytes. Raises Overloaded."""
         self.grow(self._size + size)
+
+    async def turn(self) -> None:
+        """Wait for this body's turn to be read: one piece of one large body in each iteration of the event loop.
+
+        Else each iteration reads a piece of every large body that arrives, and other requests wait for all of them.
+        """
+        async with self._bodies.turns:
+            await asyncio.sleep(0)
 
     def count(self, part: bytes) -> None:
         """Count the values in the next part, but `token_ids` numbers in arrays don't count. Raises PayloadTooLarge."""

@@ -14,7 +14,7 @@ from gateway.core.event import Batch, ThinkingDelta
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadline, Deadlines
-from gateway.upstream.failure import from_exception, named, presentable
+from gateway.upstream.failure import from_exception, named, presentable, web_page, with_advice
 from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.upstream.quotes import texts_of
@@ -31,6 +31,7 @@ from gateway.wire.stop_sequences import StopSequences
 log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
+_PAGE = "text/html"
 _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
 _USAGE_WAIT = 1.0  # seconds to wait for token counts after a finish reason; the client's stream ends after that
 
@@ -126,6 +127,7 @@ class ProviderAnswer:
                     batch = one.feed(batch)
             except UpstreamError as error:
                 self._mark_stall(error)
+                error = with_advice(self._provider, error, self._turn)
                 raise presentable(self._provider, error, texts_of(self._turn)) from None
             except TransportError as error:
                 failure = from_exception(self._provider, error, self._client.limits.connect)
@@ -174,6 +176,8 @@ class ProviderAnswer:
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:
             raise await refusal(response, wire)
+        if response.content_type == _PAGE:
+            raise web_page(provider)
         if response.content_type == _JSON if turn.stream else not response.is_event_stream:
             # Also a server that ignores `stream` answers with one body; so do errors inside a 200.
             batch = wire.parse_answer(await read_whole(response), self._model)

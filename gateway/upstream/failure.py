@@ -13,6 +13,7 @@ from html import unescape
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.printable import printable
+from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import HIDDEN, redact_text
 from gateway.upstream.provider import MIN_SECRET, Provider
@@ -38,6 +39,18 @@ _MAX_PAGE = 4096  # bytes
 _MAX_EXCERPT = 300  # characters of a body that nobody can read
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _MESSAGE = re.compile(r"<(?:\w+:)?(?:error)?message[^>]*>([^<]*)</", re.IGNORECASE)
+
+_NO_ENDPOINT = re.compile(
+    r"The provider answered with status 404\b|(page )?not found\.?$|(invalid|unknown)( request)? url\b|cannot post\b"
+    r"|no route\b|unexpected endpoint\b",
+    re.IGNORECASE,
+)
+"""How servers say that they have no such path; a model that they don't have, they name."""
+_EFFORT_REFUSED = re.compile(
+    r"(reasoning|effort|think)\w*.{0,80}(support|permitted|allowed|unknown|unrecogni[sz]ed|unexpected|extra|invalid)"
+    r"|(support|unknown|unrecogni[sz]ed|unexpected|extra|invalid|unsupported).{0,80}(reasoning|effort|think)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 # The provider's own words are about the request, and clients match on them.
 _VERBATIM = frozenset({
@@ -77,6 +90,8 @@ def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes
     message = redacted(provider, error.message)
     if error.kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
         message = f"{named(provider)} refused {_credential(provider)}: {message}"
+    elif error.kind is UpstreamKind.NOT_FOUND and _NO_ENDPOINT.match(message):
+        message = _without_endpoint(provider, message)
     elif error.kind not in _VERBATIM:
         message = _attributed(provider, message)
     error.message = message[:_MAX_MESSAGE]
@@ -85,6 +100,28 @@ def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes
     error.code = redacted(provider, error.code)[:_MAX_NAME] if error.code else error.code
     error.param = redacted(provider, error.param)[:_MAX_NAME] if error.param else error.param
     return error
+
+
+def web_page(provider: Provider) -> UpstreamError:
+    """The failure of a page for people in place of an answer: what a wrong address, or a login on the way, gives."""
+    return UpstreamError(UpstreamKind.UNUSABLE, f"The provider answered with a web page; {_check_address(provider)}.")
+
+
+def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> UpstreamError:
+    """The failure, with what to change where the provider refuses an effort that the configuration may have set."""
+    if error.kind is UpstreamKind.INVALID_REQUEST and turn.options.effort and _EFFORT_REFUSED.search(error.message):
+        advice = f"compat.supportsReasoningEffort: false of the model in models.providers.{provider.id}"
+        error.message = f"{error.message.rstrip(' .')}. With {advice}, the gateway does not send it."
+    return error
+
+
+def _without_endpoint(provider: Provider, message: str) -> str:
+    reason = message.removeprefix("The provider answered with ").rstrip(".")
+    return f"{named(provider)} has no endpoint for {provider.wire} there ({reason}); {_check_address(provider)}."
+
+
+def _check_address(provider: Provider) -> str:
+    return f"check models.providers.{provider.id}.baseUrl"
 
 
 def _credential(provider: Provider) -> str:

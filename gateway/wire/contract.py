@@ -102,6 +102,13 @@ class UpstreamFormat(Protocol):
         ...
 
     @property
+    def base_version(self) -> str | None:
+        """The version with which a base URL ends, for one that is written without a path; "" if the paths begin with
+        it, so that a base URL loses its `/v1`; None if a base URL is used as it is written.
+        """
+        ...
+
+    @property
     def own_tools(self) -> OwnTools:
         """See OwnTools."""
         ...

@@ -26,6 +26,7 @@ class AnthropicMessages:
     key_header = "x-api-key"
     embeddings = None
     counting: CountingFormat | None = MessagesCounting()
+    base_version: str | None = ""
     own_tools: OwnTools = "labelled"
     stop_sequences = True
     listing: WireRequest | None = WireRequest("/v1/models?limit=1000", b"", VERSION)

@@ -26,6 +26,7 @@ class BedrockConverse:
     key_header = None
     embeddings = BedrockEmbeddings()
     counting = None
+    base_version: str | None = None
     own_tools: OwnTools = "none"
     stop_sequences = True
     listing: WireRequest | None = None

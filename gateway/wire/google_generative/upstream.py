@@ -25,6 +25,7 @@ class GoogleGenerative:
     key_header: str | None = "x-goog-api-key"
     embeddings: EmbeddingsFormat | None = GoogleEmbeddings()
     counting: CountingFormat | None = GoogleCounting()
+    base_version: str | None = "v1beta"
     own_tools: OwnTools = "none"
     stop_sequences = True
     listing: WireRequest | None = WireRequest("/models?pageSize=1000", b"")
@@ -67,5 +68,6 @@ class GoogleVertex(GoogleGenerative):
     name = VERTEX
     embeddings = VertexEmbeddings()
     counting = VertexCounting()
+    base_version = "v1"
     listing = None
     _path = staticmethod(publisher_path)

@@ -26,6 +26,7 @@ class Ollama:
     key_header = None
     embeddings = OllamaEmbeddings()
     counting = None
+    base_version: str | None = ""  # /v1 is its OpenAI-compatible side
     own_tools: OwnTools = "none"
     stop_sequences = True
     listing: WireRequest | None = WireRequest("/api/tags", b"")

@@ -36,13 +36,14 @@ from gateway.wire.surrogates import SurrogateJoiner
 class DeltaReader:
     """Reads the deltas of one answer of `model`; tracks open calls, open reasoning and half a surrogate pair."""
 
-    __slots__ = ("_bare", "_halves", "_ids", "_model", "_open_calls", "calls", "cited", "thinking")
+    __slots__ = ("_bare", "_halves", "_ids", "_model", "_open_calls", "_without_id", "calls", "cited", "thinking")
 
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
         self._open_calls: dict[int, tuple[int, str]] = {}
         self._ids: set[str] = set()
         self._bare: set[int] = set()  # the calls without arguments so far
+        self._without_id: dict[int, tuple[str, list[str]]] = {}  # names and arguments of calls that have no id
         self.thinking = ThinkingReader()
         self._halves = SurrogateJoiner()
         self.calls = 0
@@ -154,18 +155,33 @@ class DeltaReader:
             key = position if call.index is None else call.index
             index, call_id = self._open_calls.get(key, (-1, ""))
             # Gemini and others give all calls the index 0; only their ids differ.
-            if index < 0 or (call.id and function.name and call.id != call_id):
+            if index < 0 or (function.name and self._is_another(call, index, call_id, function.name)):
                 if not function.name or function.name.isspace():
                     raise malformed("a tool call has no name")
                 index = self.calls
                 self._open_calls[key] = index, call.id or ""
                 self.calls += 1
                 self._bare.add(index)
+                if not call.id:
+                    self._without_id[index] = (function.name, [])
                 batch.append(ToolCallBegin(index, self._unique(call.id), function.name, _provider_fields(call)))
             if arguments := function.arguments:
                 self._bare.discard(index)
                 text = arguments if isinstance(arguments, str) else dumps(arguments).decode()
                 batch.append(ToolCallDelta(index, text))
+                if index in self._without_id:
+                    self._without_id[index][1].append(text)
+
+    def _is_another(self, call: Call, index: int, call_id: str, name: str) -> bool:
+        """Whether a named piece at the index of the call `index` begins another call: it has another id, or without
+        ids another name, or it follows arguments that are complete.
+        """
+        if call.id:
+            return call.id != call_id
+        if index not in self._without_id:
+            return False
+        known, arguments = self._without_id[index]
+        return name != known or _is_object("".join(arguments))
 
     def _unique(self, call_id: str | None) -> str:
         """The provider's id, or a new one if it gives none or repeats one.
@@ -176,6 +192,13 @@ class DeltaReader:
             call_id = new_id("call_")
         self._ids.add(call_id)
         return call_id
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(loads(text.encode()), dict)
+    except InvalidJSON:
+        return False
 
 
 def _is_absent(content: str | list[Any] | Raw | None) -> bool:

@@ -25,6 +25,7 @@ class OpenAIChat:
     key_header = None
     embeddings = ChatEmbeddings()
     counting = None
+    base_version: str | None = None
     own_tools: OwnTools = "none"
     stop_sequences = True
     listing: WireRequest | None = WireRequest("/models", b"")

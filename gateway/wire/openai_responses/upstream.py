@@ -24,6 +24,7 @@ class OpenAIResponses:
     name: str = WIRE
     key_header: str | None = None
     counting: CountingFormat | None = ResponsesCounting()
+    base_version: str | None = None
     own_tools: OwnTools = "any"
     stop_sequences = False
     listing: WireRequest | None = WireRequest("/models", b"")

@@ -331,7 +331,7 @@ async def test_the_command_makes_lists_and_revokes(client, tmp_path, capsys):
     assert json.loads(printed.out.splitlines()[-1])["name"] == "spent"
     status, printed = await command("create", "ci")
     assert status == 1
-    assert "key_exists" in printed.err
+    assert "There is a key with the name 'ci'" in printed.err
     status, printed = await command("revoke", "ci")
     assert (status, "revoked ci" in printed.out) == (0, True)
     assert (await command("revoke", "ci"))[0] == 1

@@ -1,9 +1,12 @@
 """Large bodies: their budget, the limit of their values, and the thread that decodes them."""
 
 import asyncio
+import contextlib
+import gzip
 import io
 import json
 import threading
+import time
 from unittest.mock import patch
 
 import pytest
@@ -12,7 +15,7 @@ from aiohttp import web
 from gateway.conversations import transcript
 from gateway.core.errors import Overloaded
 from gateway.http.answers import stored_responses
-from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, LargeBodies
+from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, BodyReservation, LargeBodies
 from gateway.state.responses import store
 from gateway.wire.openai_chat.ingress import ChatIngress
 from gateway.wire.openai_responses import ingress
@@ -51,6 +54,71 @@ class TestBudget:
         one.release()
         assert bodies.used == 20
         bodies.close()
+
+    async def test_one_piece_of_one_body_is_read_in_each_iteration_of_the_event_loop(self):
+        """Else other requests wait in each iteration for the pieces of all large bodies."""
+        bodies, read = LargeBodies(100), []
+
+        async def reads(name):
+            reservation = bodies.reserve(name)
+            for _ in range(3):
+                await reservation.turn()
+                read.append(name)
+
+        tasks = [asyncio.create_task(reads(name)) for name in "abcd"]
+        while not all(task.done() for task in tasks):
+            before = len(read)
+            await asyncio.sleep(0)
+            assert len(read) <= before + 1
+        assert read == list("abcd" * 3)
+        bodies.close()
+
+    async def test_the_next_body_is_decoded_when_the_last_one_has_been_worked_on(self):
+        bodies, steps = LargeBodies(100), []
+
+        async def work(name):
+            await bodies.decode(lambda: steps.append(f"decode {name}"))
+            time.sleep(0.05)
+            steps.append(f"use {name}")
+
+        await asyncio.gather(*map(work, "abc"))
+        assert steps == [f"{step} {name}" for name in "abc" for step in ("decode", "use")]
+        bodies.close()
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_a_large_body_waits_for_its_turn_after_each_piece(client, provider, coding):
+    provider.says("Hello")
+    sent = json.dumps(body(CHAT, "x" * 8 * LARGE)).encode()
+    turns = []
+    turn = BodyReservation.turn
+
+    async def counted(reservation):
+        turns.append(reservation)
+        await turn(reservation)
+
+    with patch.object(BodyReservation, "turn", counted):
+        data = gzip.compress(sent) if coding == "gzip" else sent
+        async with client.post(CHAT, data=io.BytesIO(data), headers={"Content-Encoding": coding}) as response:
+            assert response.status == 200
+    assert len(turns) > 2
+
+
+async def test_a_refused_large_body_is_discarded_and_its_connection_closes(client):
+    client.app[LARGE_BODIES].resize(0)
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-of-the-tests\r\n"
+        f"Content-Length: {16 * MiB}\r\n\r\n".encode()
+    )
+    with contextlib.suppress(ConnectionError):
+        for _ in range(16):
+            writer.write(b"x" * MiB)
+            await writer.drain()
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    writer.close()
 
 
 @PATHS

@@ -443,3 +443,14 @@ class TestAStopInEveryChunk:
 
         remote.answer = open_end
         assert await streamed(client, remote, Timeouts(5.0, 0.2, 5.0, 5.0)) == [TextDelta("Hello"), STOP]
+
+
+@pytest.mark.parametrize("turn", [TURN, STREAMED], ids=["whole", "streamed"])
+async def test_a_web_page_in_place_of_an_answer_is_a_wrong_address(client, remote, turn):
+    remote.says(b"<!doctype html><title>Sign in</title>", content_type="text/html")
+    error = await failure(read(ask(client, remote, turn)))
+    assert error.kind is UpstreamKind.UNUSABLE
+    assert re.fullmatch(
+        r"The provider '(\w+)' \(127\.0\.0\.1:\d+\) answered with a web page; check models\.providers\.\1\.baseUrl\.",
+        error.message,
+    )

@@ -37,6 +37,7 @@ class ToyLines:
     key_header = None
     embeddings = None
     counting = None
+    base_version = None
     own_tools: OwnTools = "none"
     stop_sequences = True
     listing = None
