@@ -42,9 +42,9 @@ CALM = 0.15  # share of the time
 SAMPLE = 2.0  # seconds between two looks at the memory
 ELSEWHERE = 10  # the niceness of programs that stand for other machines: they take no core from what is measured
 SETTLE = 60.0  # seconds for the last runs and leases to end
-WARM_UP = 0.1  # the attackers' time before the first rest, as a share of the whole time, which it prolongs
-WARM_UP_RATE = 5.0  # times the usual rate: tables with a bound, such as that of locked addresses, fill before the rest
-REST = 30.0  # seconds without attackers before the memory is read
+WARM_UP = 0.1  # the attackers' time before the memory is read first, as a share of the whole time, which it prolongs
+WARM_UP_RATE = 5.0  # times the usual rate: tables with a bound, such as that of locked addresses, fill first
+SILENCE = 30.0  # seconds without attackers before the memory is read
 IN_FRONT = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Client;\n"
 SLOPE_BUDGET = 2.0  # MB per 100,000 requests
 P99_BUDGET = 50.0  # ms
@@ -89,7 +89,7 @@ class Siege:
         self.options = options
         self.memory: dict[int, list[tuple[int, float]]] = {}
         """By gateway: bytes of nginx's log (a measure of the requests so far), and megabytes."""
-        self.at_rest: dict[int, list[tuple[int, float]]] = {}
+        self.quiet_memory: dict[int, list[tuple[int, float]]] = {}
         """By gateway: requests so far and megabytes, after the attackers' warm-up and after the siege."""
 
     @property
@@ -124,11 +124,11 @@ class Siege:
                 self.memory.setdefault(number, []).append((self.log.stat().st_size, self.megabytes(stack, number)))
             await asyncio.sleep(SAMPLE)
 
-    async def rest(self, stack: Stack) -> None:
+    async def read_memory(self, stack: Stack) -> None:
         """Record the memory beside good requests alone: large bodies in flight neither hide nor feign a leak."""
-        await asyncio.sleep(REST)
+        await asyncio.sleep(SILENCE)
         for number in (1, 2):
-            self.at_rest.setdefault(number, []).append((self.requests(), self.megabytes(stack, number)))
+            self.quiet_memory.setdefault(number, []).append((self.requests(), self.megabytes(stack, number)))
 
     def requests(self) -> int:
         """Requests at nginx so far."""
@@ -160,14 +160,14 @@ class Siege:
             await asyncio.sleep(total * CALM)
             traffic.phase = "warm-up"
             leaks += (await self.results(await self.attackers(stack, total * WARM_UP, WARM_UP_RATE)))["leaks"]
-            await self.rest(stack)
+            await self.read_memory(stack)
             traffic.phase = "siege"
             seconds = total * (1 - CALM)
             attackers = await self.attackers(stack, seconds)
             await faults.run(seconds)
             attacks = await self.results(attackers)
-            traffic.phase = "rest"
-            await self.rest(stack)
+            traffic.phase = "after"
+            await self.read_memory(stack)
             traffic.stopped.set()
             await good
         attacks["leaks"] += leaks
@@ -252,10 +252,12 @@ class Siege:
         calm, siege = traffic.p99("calm"), traffic.p99("siege")
         p99_met = siege - calm <= P99_BUDGET
         own_delay = " → ".join(f"{traffic.p99(phase, 'delays'):.0f}" for phase in ("calm", "siege")) + " ms"
-        slopes = [(end - start) / (later - before) * 100_000 for (before, start), (later, end) in self.at_rest.values()]
+        slopes = [
+            (end - start) / (later - before) * 100_000 for (before, start), (later, end) in self.quiet_memory.values()
+        ]
         slopes_text = ", ".join(f"{slope:+.1f}" for slope in slopes) + " MB"
         in_flight = ", ".join(f"{self.slope(number, requests):+.1f}" for number in self.memory) + " MB"
-        at_rest = ", ".join(f"{start:.1f} → {end:.1f}" for (_, start), (_, end) in self.at_rest.values()) + " MB"
+        quiet = ", ".join(f"{start:.1f} → {end:.1f}" for (_, start), (_, end) in self.quiet_memory.values()) + " MB"
         peak = max(megabytes for samples in self.memory.values() for _, megabytes in samples)
         logs = [gateway.process.output + gateway.process.errors for gateway in stack.gateways.values()]
         tracebacks = sum(log.count('"exception":') for log in logs)
@@ -268,7 +270,7 @@ class Siege:
             ("p99 of short requests, calm → siege", f"{calm:.0f} → {siege:.0f} ms", f"≤ +{P99_BUDGET:.0f} ms", p99_met),
             ("… the clients' own delay in it", own_delay, "", None),
             ("RSS slope per 100,000 requests", slopes_text, f"< {SLOPE_BUDGET:g} MB", max(slopes) < SLOPE_BUDGET),
-            ("… RSS at rest, before → after", at_rest, "", None),
+            ("… RSS without attackers, before → after", quiet, "", None),
             ("… slope with large bodies in flight", in_flight, "", None),
             ("RSS, highest", f"{peak:.0f} MB", "", None),
             ("slots of concurrentRuns left taken", str(slots), "0", slots == 0),
