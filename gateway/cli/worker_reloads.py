@@ -116,10 +116,17 @@ class WorkerReloads:
 
     def _catch_up(self, number: int) -> None:
         """Give one worker the configuration in force. No other one waits for it."""
-        wanted = self._in_force
-        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        wanted, loop = self._in_force, asyncio.get_running_loop()
+        reply = self._replies[number] = loop.create_future()
+
+        def give_up() -> None:
+            log.error("Worker does not prepare the configuration and is restarted", worker=number, after_s=_TIMEOUT)
+            self._pipes.kill(number)
+
+        limit = loop.call_later(_TIMEOUT, give_up)
 
         def replied(reply: "asyncio.Future[tuple[str, ...]]") -> None:
+            limit.cancel()
             if problems := reply.result():
                 log.error("Worker can't use the configuration and is restarted", worker=number, problems=problems)
                 self._pipes.kill(number)

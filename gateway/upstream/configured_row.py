@@ -14,7 +14,7 @@ from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.by_address import quirks_of_address
 from gateway.upstream.catalog import CATALOG, Row, known_models
-from gateway.upstream.configured_model import configured_model
+from gateway.upstream.configured_model import configured_model, with_row_settings
 from gateway.upstream.entra_login import is_azures_host
 from gateway.upstream.keys import NamedKey, keys_for
 from gateway.upstream.model import model_from
@@ -24,6 +24,9 @@ from gateway.upstream.routes import route_for, secrets_of_route
 from gateway.upstream.row_credentials import built_in_url, has_credential, login_signer, region_of, with_keys
 from gateway.upstream.signers import login_format, secrets_for
 from gateway.wire import DEFAULT_UPSTREAM
+
+_FOR_EVERY_MODEL = frozenset({"params", "max_tokens", "context_tokens", "context_window"})
+"""Settings of a row that hold for models that it does not list, too."""
 
 
 def inherits(name: str, models: ModelsConfig) -> bool:
@@ -87,7 +90,11 @@ class _Reading:
             route=route_for(self.url, config.request, self.env),
         )
         specs = {model.id: configured_model(model, config, provider, quirks) for model in config.models}
-        return replace(provider, models=specs)
+        provider = replace(provider, models=specs)
+        if not config.model_fields_set & _FOR_EVERY_MODEL:
+            return provider
+        known = {name: with_row_settings(model, config) for name, model in provider.known.items()}
+        return replace(provider, known=known, unlisted=with_row_settings(provider.unlisted, config))
 
     def row_of_model(self, base: Provider, model: ModelConfig, headers: Mapping[str, str]) -> Provider:
         """The row of a model with an address, headers or a wire format of its own."""

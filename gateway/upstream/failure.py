@@ -9,10 +9,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from html import unescape
 
 from gateway.core.jsonio import InvalidJSON, loads
-from gateway.core.printable import printable
+from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import HIDDEN, redact_text
 from gateway.upstream.provider import MIN_SECRET, Provider
@@ -29,15 +28,23 @@ from gateway.upstream.transport.errors import (
     TransportError,
 )
 from gateway.wire.contract import UpstreamFormat
-from gateway.wire.error_reason import reason_in
+from gateway.wire.error_reason import beginning, reason_in
 
 _MAX_MESSAGE = 2000
 _MAX_RETRY_AFTER = 86_400.0  # seconds; a longer hint is no use to a client
 _MAX_NAME = 200  # characters of `code` and `param`
-_MAX_PAGE = 4096  # bytes
-_MAX_EXCERPT = 300  # characters of a body that nobody can read
-_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
-_MESSAGE = re.compile(r"<(?:\w+:)?(?:error)?message[^>]*>([^<]*)</", re.IGNORECASE)
+
+_NO_ENDPOINT = re.compile(
+    r"The provider answered with status 404\b|(page )?not found\.?$|(invalid|unknown)( request)? url\b|cannot post\b"
+    r"|no route\b|unexpected endpoint\b",
+    re.IGNORECASE,
+)
+"""How servers say that they have no such path; a model that they don't have, they name."""
+_EFFORT_REFUSED = re.compile(
+    r"(reasoning|effort|think)\w*.{0,80}(support|permitted|allowed|unknown|unrecogni[sz]ed|unexpected|extra|invalid)"
+    r"|(support|unknown|unrecogni[sz]ed|unexpected|extra|invalid|unsupported).{0,80}(reasoning|effort|think)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 # The provider's own words are about the request, and clients match on them.
 _VERBATIM = frozenset({
@@ -55,36 +62,53 @@ def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], b
     hint = retry_after(headers, datetime.now(UTC))
     error = wire.error(status, payload, hint)
     unexplained = wire.error(status, None, hint).message
-    if error.message == unexplained and (reason := reason_in(payload) or _beginning(body)):
+    if error.message == unexplained and (reason := reason_in(payload) or beginning(body)):
         error.message = f"{unexplained.removesuffix('.')}: {reason}"
     return error
-
-
-def _beginning(body: bytes) -> str:
-    """The beginning of a body that nobody can read; of a page its title, of XML its message."""
-    text = body[:_MAX_PAGE].decode("utf-8", "replace").strip()
-    if text.startswith("<"):
-        title = _TITLE.search(text) or _MESSAGE.search(text)
-        text = unescape(title[1]) if title else ""
-    return printable(" ".join(text.split()))[:_MAX_EXCERPT]
 
 
 def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes]) -> UpstreamError:
     """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once.
 
-    What its message quotes of the texts of the `prompt` is for the client only.
+    What its message quotes of the texts of the `prompt` is for the client only, and so is what the wire format has
+    left out of `without_quotes`.
     """
-    message = redacted(provider, error.message)
-    if error.kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
-        message = f"{named(provider)} refused {_credential(provider)}: {message}"
-    elif error.kind not in _VERBATIM:
-        message = _attributed(provider, message)
-    error.message = message[:_MAX_MESSAGE]
+    loggable = error.without_quotes
+    error.message = _shown(provider, error.kind, error.message)
     error.args = (error.message,)
-    error.without_quotes = without_quotes(error.message, prompt)
+    loggable = error.message if loggable is None else _shown(provider, error.kind, loggable)
+    error.without_quotes = without_quotes(loggable, prompt)
     error.code = redacted(provider, error.code)[:_MAX_NAME] if error.code else error.code
     error.param = redacted(provider, error.param)[:_MAX_NAME] if error.param else error.param
     return error
+
+
+def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> UpstreamError:
+    """The failure, with what to change where the provider refuses an effort that the configuration may have set."""
+    if error.kind is UpstreamKind.INVALID_REQUEST and turn.options.effort and _EFFORT_REFUSED.search(error.message):
+        advice = f"compat.supportsReasoningEffort: false of the model in models.providers.{provider.id}"
+        error.message = f"{error.message.rstrip(' .')}. With {advice}, the gateway does not send it."
+    return error
+
+
+def _without_endpoint(provider: Provider, message: str) -> str:
+    reason = message.removeprefix("The provider answered with ").rstrip(".")
+    return f"{named(provider)} has no endpoint for {provider.wire} there ({reason}); {_check_address(provider)}."
+
+
+def _check_address(provider: Provider) -> str:
+    return f"check models.providers.{provider.id}.baseUrl"
+
+
+def _shown(provider: Provider, kind: UpstreamKind, message: str) -> str:
+    message = redacted(provider, message)
+    if kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
+        message = f"{named(provider)} refused {_credential(provider)}: {message}"
+    elif kind is UpstreamKind.NOT_FOUND and _NO_ENDPOINT.match(message):
+        message = _without_endpoint(provider, message)
+    elif kind not in _VERBATIM:
+        message = _attributed(provider, message)
+    return message[:_MAX_MESSAGE]
 
 
 def _credential(provider: Provider) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.core.message import Extras, Message, Owner, Part, ToolCall, ToolResult
 from gateway.core.raw_text import text_of
 from gateway.wire.anthropic_messages.content import Block, assistant_block, marked, user_block
-from gateway.wire.call_ids import CallIds
+from gateway.wire.call_ids import NO_RESULT, CallIds
 
 _START = "(The conversation begins with your message.)"
 _CONTINUE = "Continue."
@@ -47,6 +47,7 @@ class Conversation:
                 self._assistant(message.parts)
             else:
                 self._user(message)
+        self._answer_all_calls()
         self._end_user_turn()
 
     def end_with_user(self) -> None:
@@ -71,6 +72,7 @@ class Conversation:
         return has_results and asked[0]["type"] not in ("thinking", "redacted_thinking")
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
+        self._answer_all_calls()
         blocks: list[Block] = []
         for part in parts:
             if type(part) is ToolCall:
@@ -112,6 +114,11 @@ class Conversation:
             encoded["is_error"] = True
         self._results.append(marked(encoded, extras))
 
+    def _answer_all_calls(self) -> None:
+        """A result for each call that has none before the end of the user's turn: the provider demands one."""
+        if self._results or self._content:
+            self._results += map(_without_result, self._ids.give_up())
+
     def _end_user_turn(self) -> None:
         content = [*self._results, *self._content]
         late = self._late
@@ -124,3 +131,7 @@ class Conversation:
             self.messages.append({"role": "user", "content": content[0]["text"] if plain else content})
         if late:
             self.messages.append({"role": "system", "content": late})
+
+
+def _without_result(call_id: str) -> Block:
+    return {"type": "tool_result", "tool_use_id": call_id, "content": NO_RESULT, "is_error": True}

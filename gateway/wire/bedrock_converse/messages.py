@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.message import Message, Owner, Part, ToolCall, ToolResult
 from gateway.wire.bedrock_converse.content import Block, assistant_block, user_block
-from gateway.wire.call_ids import CallIds
+from gateway.wire.call_ids import NO_RESULT, CallIds
 
 _START = "(The conversation begins with your message.)"
 _CONTINUE = "Continue."
@@ -45,6 +45,7 @@ class Conversation:
                 self._assistant(message.parts)
             else:
                 self._user(message.parts)
+        self._answer_all_calls()
         self._end_user_turn()
 
     def end_with_user(self, text: str | None) -> None:
@@ -73,6 +74,7 @@ class Conversation:
         return blocks
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
+        self._answer_all_calls()
         blocks: list[Block] = []
         for part in parts:
             call_id = ""
@@ -110,6 +112,11 @@ class Conversation:
         encoded = {"toolUseId": call_id, "content": blocks or [{"text": _NO_OUTPUT}], **status}
         self._results.append({"toolResult": encoded})
 
+    def _answer_all_calls(self) -> None:
+        """A result for each call that has none before the end of the user's turn: the provider demands one."""
+        if self._results or self._content:
+            self._results += map(_without_result, self._ids.give_up())
+
     def _end_user_turn(self) -> None:
         content = [*self._results, *self._content]
         self._results, self._content = [], []
@@ -122,3 +129,7 @@ class Conversation:
         ):
             content.append({"text": _ATTACHED})  # a file alone is refused
         self.messages.append({"role": "user", "content": content})
+
+
+def _without_result(call_id: str) -> Block:
+    return {"toolResult": {"toolUseId": call_id, "content": [{"text": NO_RESULT}], "status": "error"}}

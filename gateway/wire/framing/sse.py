@@ -1,7 +1,8 @@
 """Server-sent events: an incremental decoder for any split of the bytes, and the encoding of one frame.
 
 The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; only `data` is read, because every
-supported format repeats its event name inside the JSON.
+supported format repeats its event name inside the JSON. A JSON object without a field name is read as data, too: many
+servers report a failure so, in place of a stream or within it.
 """
 
 import re
@@ -175,10 +176,13 @@ class SseDecoder:
 def _data_of(frame: bytes) -> bytes | None:
     """The data of an event of any form; None for an event without data, or with empty data (a heartbeat)."""
     lines = []
-    for line in frame.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
+    frame = frame.removeprefix(_BYTE_ORDER_MARK)
+    for line in frame.split(b"\n"):
         name, _, value = line.partition(b":")
         if name == b"data":
             lines.append(value[1:] if value[:1] == b" " else value)
+    if not lines and (bare := frame.strip())[:1] == b"{":
+        return bare
     return b"\n".join(lines) or None
 
 

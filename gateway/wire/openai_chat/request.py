@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message, Text
 from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
-from gateway.wire.efforts import ANY_EFFORT
+from gateway.wire.efforts import ANY_EFFORT, LEVELS_WITHOUT_EFFORT
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.cache import add_breakpoints
@@ -42,7 +42,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     _add_sampling(body, turn.sampling, model, profile)
     if turn.tools and model.tools:
         _add_tools(body, turn.tools, turn.tool_choice, profile)
-    elif turn.tools:  # of a request with `tool_choice: "none"`: any other is refused for such a model
+    else:  # the tools may have been left out; OpenAI refuses the field without any
         body.pop("parallel_tool_calls", None)
     if turn.stream:
         body["stream"] = True
@@ -82,7 +82,10 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
                 body[name] = value
     if profile.thinking_format != "openai":
         write_effort(body, turn, profile.thinking_format, profile.efforts)
-    elif profile.efforts is not ANY_EFFORT and isinstance(effort := body.get("reasoning_effort"), str):
+    elif profile.efforts is ANY_EFFORT:
+        if turn.options.effort in LEVELS_WITHOUT_EFFORT:
+            body["reasoning_effort"] = LEVELS_WITHOUT_EFFORT[turn.options.effort]
+    elif isinstance(effort := body.get("reasoning_effort"), str):
         if profile.efforts.accepted:
             body["reasoning_effort"] = profile.efforts.of(effort)
         else:

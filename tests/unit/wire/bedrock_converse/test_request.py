@@ -269,3 +269,9 @@ def test_quirks_of_a_row_replace_what_the_id_says():
     own = Message("user", (Foreign(WIRE, {"text": "own"}), Thinking("x"), Text("hi", Extras("another", {"a": 1}))))
     assert conversation(own)[0][1][0] == {"text": "own"}
     assert conversation(HI, Message("assistant", (Foreign(WIRE, {"text": "own"}),)), HI)[1][1] == [{"text": "own"}]
+
+
+def test_a_call_whose_result_the_client_left_out_gets_one():
+    _, (_, (use,)), (_, content) = conversation(HI, CALL, HI, tools=(F,))
+    missing = {"toolUseId": use["toolUse"]["toolUseId"], "content": [{"text": "There is no result of this call."}]}
+    assert content == [{"toolResult": missing | {"status": "error"}}, {"text": "hi"}]

@@ -100,6 +100,12 @@ def test_a_byte_order_mark_before_the_first_event_is_skipped():
     assert decoded(b"\xef\xbb\xbfdata: a\n\n") == [b"a"]
 
 
+@pytest.mark.parametrize("before", [b"", b"data: a\n\n", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n", b"\r\n\r\n"])
+def test_a_json_object_without_a_field_name_is_read_as_data(before, end):
+    assert decoded(before + b'{"error":\n "no"}' + end)[-1] == b'{"error":\n "no"}'
+
+
 def test_the_bytes_of_a_character_may_be_split():
     stream = 'data: {"text":"\N{GRINNING FACE}"}\n\n'.encode()
     for position in range(len(stream)):
