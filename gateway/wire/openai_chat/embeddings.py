@@ -26,7 +26,7 @@ from gateway.wire.unnamed_error import unnamed_error
 
 _PATH = "/embeddings"
 _INTEGERS = {int}  # True and False are not among them
-_VECTOR_START = re.compile(rb'\[\s*-?[0-9]|"[A-Za-z0-9+/\\]')
+_VECTOR_START = re.compile(rb'\[\s*-?[0-9]|"(?:[A-Za-z0-9+/]|\\/)')
 """How numbers and base64 begin. The rest is read where the client wants the other form."""
 _TEXTS = "must be a string or an array of strings, or token ids in arrays"
 
