@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,8 +44,9 @@ class Traffic:
 
     url: str
     token: str
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {"calm": [], "siege": []})
-    delays: dict[str, list[float]] = field(default_factory=lambda: {"calm": [], "siege": []})
+    seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Durations of short requests, by phase."""
+    delays: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """By how much the event loop of these clients was late, in seconds: the measurement's own part of `seconds`."""
     phase: str = "calm"
     done: Counter[str] = field(default_factory=Counter)

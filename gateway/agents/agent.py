@@ -18,7 +18,8 @@ class Agent:
 
     `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
     of a provider by `provider/*` (None: any); `aliases` are short names of references. `params` are request fields
-    that the agent sets unless the client does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
+    that the agent sets unless the client does, and `model_params` those for one of its models, `params` included; where
+    it has none, `params` hold. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
     unless the client sets them. `upstream_streaming`: when the provider is asked for a stream (`gateway.runs.round`).
     `timeout` (seconds) limits its runs. `toolset` are tools that it runs itself, within `tool_limits`.
     """
@@ -29,6 +30,7 @@ class Agent:
     allowed: frozenset[str] | None = None
     aliases: Mapping[str, ModelRef] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
+    model_params: Mapping[ModelRef, Mapping[str, Any]] = field(default_factory=dict)
     embedding: ModelRef | None = None
     embedding_dimensions: int | None = None
     upstream_streaming: UpstreamStreaming = "auto"
@@ -39,3 +41,7 @@ class Agent:
     def allows(self, ref: ModelRef) -> bool:
         """Whether `x-openclaw-model` may name this model."""
         return self.allowed is None or str(ref) in self.allowed or f"{ref.provider}/*" in self.allowed
+
+    def params_for(self, ref: ModelRef) -> Mapping[str, Any]:
+        """The request fields that the agent sets for this model."""
+        return self.model_params.get(ref, self.params)

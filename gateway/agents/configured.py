@@ -6,6 +6,7 @@ from pathlib import Path
 from gateway.agents.agent import Agent
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import ModelNames, chain_of, embedding_provider, model_names
+from gateway.agents.model_params import model_params
 from gateway.agents.prompt import Caps, Prompt
 from gateway.agents.tool_limits import ToolLimits
 from gateway.config.agents import AgentSettings
@@ -13,6 +14,7 @@ from gateway.config.root import Config
 from gateway.config.tools import ToolAccess, ToolsConfig
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef, parse_model_ref
+from gateway.core.params import layered
 from gateway.tools.filter import ToolFilter
 from gateway.tools.registry import Registry, Toolset
 from gateway.upstream.provider import Provider
@@ -50,7 +52,8 @@ def directory_from(
                 prompt=_prompt(name, settings, state, clock, is_default=name == agents.default_id),
                 allowed=_allowed(entry, agents.defaults, names),
                 aliases=names.aliases,
-                params={**agents.defaults.params, **entry.params},
+                params=layered(agents.defaults.params, entry.params),
+                model_params=model_params(config, entry, (*chain, *names.aliases.values()), providers),
                 embedding=_embedding(provider, model, providers, chain[0], fallback_embedding),
                 embedding_dimensions=dimensions,
                 upstream_streaming=settings.upstream_streaming,

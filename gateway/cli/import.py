@@ -19,7 +19,7 @@ from gateway.core.printable import printable
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-_COLORS = {"works": "32", "changed": "36", "missing": "33", "left out": "33", "needs you": "31"}
+_COLORS = {"works": "32", "changed": "36", "missing": "33", "left out": "33", "no effect": "2", "needs you": "31"}
 
 
 def add_parser(sub: "Subparsers") -> None:

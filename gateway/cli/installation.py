@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.agents.model_chain import chain_problems
+from gateway.cli.agent_rows import move_agent_rows
 from gateway.cli.relocation import make_paths_absolute, move_agents, move_profiles, without_other_sections
-from gateway.cli.repairs import Finding, repaired
+from gateway.cli.repairs import Finding, repaired, split
 from gateway.config import document
 from gateway.config.agents import gathered
 from gateway.config.dotenv import parse, rendered
@@ -30,6 +31,7 @@ FILES = ("openclaw.json", "clawdbot.json", "moltbot.json")
 """The names of the configuration file, the older ones last."""
 
 _VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)")
+_NO_PROVIDER = re.compile(r"there is no provider '([^']+)'")
 _ALWAYS = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
 
 
@@ -69,6 +71,8 @@ def imported(directory: Path, env: Mapping[str, str]) -> Import:
     move_agents(tree, directory)
     make_paths_absolute(tree, directory)
     result.findings += move_profiles(tree, variables, directory)
+    result.findings += move_agent_rows(tree, variables, directory)
+    result.findings += _without_shell(tree)
     with tempfile.TemporaryDirectory() as scratch:
         check = _checker(result, env, Path(scratch))
         result.findings += repaired(tree, check)
@@ -91,34 +95,65 @@ def _names_models(tree: dict[str, Any]) -> bool:
 
 
 def _checker(result: Import, env: Mapping[str, str], scratch: Path) -> Callable[[dict[str, Any]], tuple[str, ...]]:
-    written = _provider_ids(result.tree)
+    written = _rows_and_models(result.tree)
 
     def problems_of(tree: dict[str, Any]) -> tuple[str, ...]:
+        left_out = written - _rows_and_models(tree)
         try:
             config = _load(result, env, scratch).loaded.config
         except ConfigError as error:
-            return error.problems
-        return tuple(str(problem) for problem in _misrouted(config, written - _provider_ids(tree)))
+            return tuple(_named(problem, left_out) for problem in error.problems)
+        return tuple(str(problem) for problem in _misrouted(config, left_out))
 
     return problems_of
 
 
-def _provider_ids(tree: dict[str, Any]) -> set[str]:
+def _rows(tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     models = tree.get("models")
     providers = models.get("providers") if isinstance(models, dict) else None
-    return {str(name).strip().lower() for name in providers} if isinstance(providers, dict) else set()
+    for name, row in providers.items() if isinstance(providers, dict) else ():
+        yield str(name).strip().lower(), row
+
+
+def _rows_and_models(tree: dict[str, Any]) -> set[str]:
+    """The ids of the rows, and `provider/model` for each model that a row lists."""
+    names: set[str] = set()
+    for provider, row in _rows(tree):
+        names.add(provider)
+        models = row.get("models") if isinstance(row, dict) else None
+        names |= {
+            str(ModelRef(provider, str(model["id"]).strip()))
+            for model in (models if isinstance(models, list) else ())
+            if isinstance(model, dict) and model.get("id")
+        }
+    return names
+
+
+def _named(problem: str, left_out: set[str]) -> str:
+    """A row that was left out is not missing from the file: the report has its own line for it."""
+    path, text = split(problem)
+    match = _NO_PROVIDER.match(text)
+    return f"{path}: {_row_left_out(match[1])}" if match and match[1] in left_out else problem
+
+
+def _row_left_out(provider: str) -> str:
+    return f"the row of {provider!r} is left out"
 
 
 def _misrouted(config: Config, left_out: set[str]) -> Iterator[Problem]:
-    """Models of rows that are left out: built-in providers of the same names are not asked in their place."""
+    """Models that are left out, or whose rows are: a built-in provider of the same name is not asked in their place,
+    nor the row in another format than the one that the model names.
+    """
 
     def unusable(ref: ModelRef, _assumed: bool) -> str | None:
-        return f"the row of {ref.provider!r} is left out" if ref.provider in left_out else None
+        if ref.provider in left_out:
+            return _row_left_out(ref.provider)
+        return f"the model {str(ref)!r} is left out of its row" if str(ref) in left_out else None
 
     yield from chain_problems(config, unusable)
     search = config.memory.search
     if search.provider and search.provider.strip().lower() in left_out:
-        yield Problem("memory.search", f"the row of {search.provider!r} is left out")
+        yield Problem("memory.search", _row_left_out(search.provider))
 
 
 def _load(result: Import, env: Mapping[str, str], scratch: Path) -> Valid:
@@ -160,8 +195,24 @@ def _keep_used_variables(result: Import) -> None:
     for row in CATALOG.values():
         for name in row.key_variables:
             used |= {name, f"{name}S", *(f"{name}_{number}" for number in range(1, 10))}
-    used |= {value["id"] for value in _references(result.tree)}
+    used |= {value["id"] for value in _references(result.tree)} | set(_named_keys(result.tree))
     result.variables = {name: value for name, value in result.variables.items() if name in used}
+
+
+def _named_keys(tree: dict[str, Any]) -> Iterator[str]:
+    """Keys of providers that are written as the bare name of a variable."""
+    for _, row in _rows(tree):
+        if isinstance(row, dict) and isinstance(key := row.get("apiKey"), str):
+            yield key
+
+
+def _without_shell(tree: dict[str, Any]) -> Iterator[Finding]:
+    """Variables of the login shell, which the gateway does not start."""
+    section = tree.get("env")
+    shell = section.pop("shellEnv", None) if isinstance(section, dict) else None
+    if isinstance(shell, dict) and shell.get("enabled"):
+        text = "the gateway does not read variables of the login shell; add those that it needs to .env"
+        yield Finding("env.shellEnv", "left out", text)
 
 
 def _references(value: Any) -> Iterator[Any]:
@@ -186,6 +237,8 @@ def _works(valid: Valid) -> Iterator[Finding]:
     for warning in valid.warnings:
         path, _, text = warning.partition(": ")
         yield Finding(path, "missing", text)
+    if inert := [key for key in valid.loaded.inert if not key.endswith(".name")]:
+        yield Finding("", "no effect", ", ".join(inert))
 
 
 def _key(provider: Provider) -> str:

@@ -11,7 +11,7 @@ from gateway.config import accepted
 from gateway.config.agents import gathered
 from gateway.config.profile_store import stored_profiles
 from gateway.config.root import Config
-from gateway.upstream.catalog import CATALOG
+from gateway.upstream.catalog import CATALOG, REFUSED
 
 _SERVED = frozenset(Config.model_fields) | {"env", "secrets"}
 _NOT_LETTERS = re.compile(r"[^A-Z0-9]+")
@@ -79,5 +79,7 @@ def move_profiles(tree: dict[str, Any], variables: dict[str, str], directory: Pa
 
 
 def _key_advice(provider: str) -> str:
+    if provider in REFUSED:
+        return REFUSED[provider]
     row = CATALOG.get(provider)
     return f"set {row.key_variables[0]}" if row and row.key_variables else "use an API key"

@@ -30,7 +30,7 @@ Path = tuple[str | int, ...]
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line of the report: a path in the configuration, what became of it (`works`, `changed`, `left out`,
-    `missing` or `needs you`), and why. It never quotes a secret.
+    `no effect`, `missing` or `needs you`), and why. It never quotes a secret.
     """
 
     path: str
@@ -78,6 +78,8 @@ def _repair(tree: dict[str, Any], problem: str) -> Finding | None:
         return None
     if text.startswith("unknown key") or path.startswith(_TOKEN):
         return _left_out(tree, parts, path, text)
+    if len(parts) == 1:  # a whole section is never left out for one mistake in it
+        return None
     if parts[:2] == ("models", "providers") and len(parts) > 2:
         return _row_left_out(tree, parts, path, text)
     if parts[:1] == ("agents",) and "model" in parts:
@@ -119,9 +121,17 @@ def _model_left_out(tree: Any, parts: Path, path: str, text: str) -> Finding | N
     if isinstance(choice, dict) and choice.get("primary") and choice.get("fallbacks"):
         choice["primary"], *choice["fallbacks"] = choice["fallbacks"]
         return Finding(path, "changed", f"{text}; its first fallback {choice['primary']!r} is asked instead")
-    if choice is not None:
-        return _left_out(tree, parts[: parts.index("model") + 1], path, text)
-    return _agents_left_out(tree)
+    if choice is None:
+        return _agents_left_out(tree)
+    finding = _left_out(tree, parts[: parts.index("model") + 1], path, text)
+    shared = _at(tree, ("agents", "defaults", "model"))
+    if finding is not None and _primary(shared) and parts[1] != "defaults":
+        return Finding(path, "changed", f"{text}; that of agents.defaults, {_primary(shared)!r}, is asked instead")
+    return finding
+
+
+def _primary(choice: Any) -> Any:
+    return choice.get("primary") if isinstance(choice, dict) else choice
 
 
 def _agents_left_out(tree: Any) -> Finding | None:
@@ -139,8 +149,7 @@ def _agents_left_out(tree: Any) -> Finding | None:
 
 
 def _has_model(entry: Any) -> bool:
-    choice = entry.get("model") if isinstance(entry, dict) else None
-    return bool(choice.get("primary") if isinstance(choice, dict) else choice)
+    return bool(_primary(entry.get("model")) if isinstance(entry, dict) else None)
 
 
 def _left_out(tree: Any, parts: Path, path: str, text: str) -> Finding | None:

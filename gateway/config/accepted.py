@@ -51,7 +51,7 @@ AGENT = frozenset({
     "modelSelectionScope", "musicGenerationModel", "pdfMaxBytesMb", "pdfMaxMb", "pdfMaxPages", "pdfModel",
     "plugins", "promptOverlays", "reasoningDefault", "repoRoot", "runRetries", "runtime", "sandbox", "sessionStore",
     "silentReply", "silentReplyRewrite", "skills", "skillsLimits", "skipOptionalBootstrapFiles", "startupContext",
-    "subagents", "thinkingDefault", "timeFormat", "toolProgressDetail", "tts",
+    "subagents", "timeFormat", "toolProgressDetail", "tts",
     "typingIntervalSeconds", "typingMode", "userTimezone", "utilityModel", "verboseDefault", "videoGenerationModel",
     "voiceModel",
 })  # fmt: skip

@@ -24,6 +24,9 @@ def _agent_id(name: str) -> str:
 AgentId = Annotated[str, AfterValidator(_agent_id)]
 
 
+ThinkingLevel = Literal["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max"]
+
+
 class ModelChoice(Section):
     """`model`: `"provider/model"`, or `{primary, fallbacks}`. A plain string has no fallbacks (as in OpenClaw)."""
 
@@ -38,13 +41,14 @@ def _choice(value: object) -> object:
 
 
 class ModelSettings(Section):
-    """One entry of `models`: a short name for a `provider/model`."""
+    """One entry of `models`, for a `provider/model`: a short name, and what the agent asks of it."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MODEL_SETTINGS
-    INERT: ClassVar[frozenset[str]] = frozenset({"params"})
 
     alias: str | None = None
     params: RequestParams = Field(default_factory=dict)
+    thinking: str | bool | None = None
+    """The level of thinking, as in `params`, which win."""
 
 
 class ModelPolicy(Section):
@@ -64,6 +68,8 @@ class AgentSettings(Section):
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     model_policy: ModelPolicy = ModelPolicy()
     params: RequestParams = Field(default_factory=dict)
+    thinking_default: ThinkingLevel | None = None
+    """The effort of models that reason, unless the client, `params` or `models` set one."""
     name: str | None = None
     workspace: str | None = None
     system_prompt: str | None = None

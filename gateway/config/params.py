@@ -12,12 +12,18 @@ from gateway.config import accepted
 
 _RENAMED = {
     "chatTemplateKwargs": "chat_template_kwargs",
+    "frequencyPenalty": "frequency_penalty",
+    "maxTokens": "max_tokens",
     "parallelToolCalls": "parallel_tool_calls",
+    "presencePenalty": "presence_penalty",
+    "reasoningEffort": "reasoning_effort",
     "responseFormat": "response_format",
     "safetyIdentifier": "safety_identifier",
     "serviceTier": "service_tier",
     "textVerbosity": "verbosity",
     "text_verbosity": "verbosity",
+    "topK": "top_k",
+    "topP": "top_p",
 }
 _BODY = ("extraBody", "extra_body")
 _LIFETIMES = {"5m": "short", "1h": "long"}

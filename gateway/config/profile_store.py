@@ -2,7 +2,8 @@
 
 In the state directory: `state/openclaw.sqlite` for all agents, `agents/ID/agent/openclaw-agent.sqlite` for one, and
 `agents/ID/agent/auth-profiles.json`, where older versions keep them. Of two profiles with the same name the first
-counts; `main` is read before other agents.
+counts; `main` is read before other agents. The oldest versions have one key per provider in `auth.json`; it counts
+where no profile has the provider.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.problems import Problem
+from gateway.config.provider_ids import same_provider
 
 _SHARED = "SELECT value_json FROM config_machine_state WHERE state_key = 'authProfiles.store'"
 _OF_AGENT = "SELECT store_json FROM auth_profile_store"
@@ -24,11 +26,15 @@ _SECRETS: Mapping[str, tuple[str, ...]] = {
 """Type of a profile → where its secret is. What an OAuth login holds is never read."""
 
 
+_OLDEST = "auth.json"
+
+
 def stored_profiles(state: Path) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """The profiles by name, as entries of `auth.profiles` with `key` (a string or a secret reference), and a problem
     for each store that can't be read.
     """
     profiles: dict[str, dict[str, Any]] = {}
+    oldest: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     for file, read in _stores(state):
         try:
@@ -37,8 +43,13 @@ def stored_profiles(state: Path) -> tuple[dict[str, dict[str, Any]], list[Proble
             problems.append(Problem("auth.profiles", f"{file} can't be read ({error}); repair it or move it away"))
             continue
         for document in documents:
-            for name, profile in _profiles(document):
-                profiles.setdefault(name, profile)
+            known, read_profiles = (oldest, _keys) if file.name == _OLDEST else (profiles, _profiles)
+            for name, profile in read_profiles(document):
+                known.setdefault(name, profile)
+    providers = {same_provider(profile["provider"]) for profile in profiles.values()}
+    for name, profile in oldest.items():
+        if same_provider(profile["provider"]) not in providers:
+            profiles.setdefault(name, profile)
     return profiles, problems
 
 
@@ -66,8 +77,9 @@ def _stores(state: Path) -> Iterator[tuple[Path, Any]]:
     for folder in folders:
         if (database := folder / "openclaw-agent.sqlite").is_file():
             yield database, lambda file: _rows(file, _OF_AGENT)
-        if (older := folder / "auth-profiles.json").is_file():
-            yield older, lambda file: [json.loads(file.read_text(encoding="utf-8"))]
+        for name in ("auth-profiles.json", _OLDEST):
+            if (older := folder / name).is_file():
+                yield older, lambda file: [json.loads(file.read_text(encoding="utf-8"))]
 
 
 def _rows(file: Path, query: str) -> list[Any]:
@@ -86,3 +98,11 @@ def _profiles(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         if isinstance(mode, str) and mode in _SECRETS and isinstance(profile.get("provider"), str):
             key = next((profile[one] for one in _SECRETS[mode] if profile.get(one)), None)
             yield name, {"provider": profile["provider"], "mode": mode, **({"key": key} if key else {})}
+
+
+def _keys(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The API keys of the oldest store."""
+    for provider, entry in document.items() if isinstance(document, dict) else ():
+        key = entry.get("key") if isinstance(entry, dict) and entry.get("type") == "api_key" else None
+        if isinstance(key, str) and key:
+            yield f"{provider}:default", {"provider": provider, "mode": "api_key", "key": key}

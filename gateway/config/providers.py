@@ -26,14 +26,6 @@ def _unique(providers: object) -> object:
     return providers
 
 
-OPENCLAW_FORMATS = frozenset({
-    "openai-responses", "anthropic-messages", "google-generative-ai", "ollama", "openai-codex-responses",
-    "openai-chatgpt-responses", "azure-openai-responses", "google-vertex", "github-copilot", "bedrock-converse-stream",
-    "pi-messages",
-})  # fmt: skip
-"""Wire formats of OpenClaw. The gateway supports those that are also in UPSTREAMS."""
-
-
 class CompatConfig(Section):
     """What an endpoint can and can't do; None means that the provider's or the wire format's default holds.
 

@@ -17,7 +17,10 @@ from gateway.config.problems import Problem, join
 from gateway.config.section import Section
 
 _VARIABLE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)(?::-([^${}]*))?\}")
-_FOREIGN = re.compile(r"\s*\$?\{(?:env:|env\.|secret:|process\.env\.)([A-Za-z_][A-Za-z0-9_]*)\}\s*")
+_FOREIGN = re.compile(
+    r"\s*(?:\$?\{(?:env:|env\.|secret:|process\.env\.)(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}"
+    r"|(?:\$|env:|process\.env\.)(?P<bare>[A-Z][A-Z0-9_]{2,})|%(?P<percent>[A-Z][A-Z0-9_]{2,})%)\s*"
+)
 _OWN_SECRETS = "gateway.auth."
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN|SECRET|PAT)")
 _NAMED_KEY = re.compile(r"[A-Z][A-Z0-9_]{2,}")
@@ -115,7 +118,8 @@ class Resolver:
                 path, f"environment variable {names} is not set", f"set it, or write ${{{absent[0]}:-value}}"
             )
         if foreign := _FOREIGN.fullmatch(text):
-            problem = Problem(path, f"is no reference to an environment variable; write ${{{foreign[1]}}}")
+            name = foreign["braced"] or foreign["bare"] or foreign["percent"]
+            problem = Problem(path, f"is no reference to an environment variable; write ${{{name}}}")
             if path.startswith(_OWN_SECRETS):  # everybody could guess it
                 self.problems.append(problem)
                 return MISSING

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from gateway.agents.agent import Agent
 from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.core.names import ModelRef
+from gateway.core.params import with_params
 from gateway.core.turn import Turn
 from gateway.upstream.provider import Provider
 from gateway.wire.model import ModelSpec
@@ -22,6 +24,15 @@ class Candidate(Struct, frozen=True):
     def unit(self) -> str:
         """The key of its cooldown: address, credential and model. It is the same in every instance."""
         return f"{self.provider.identity} {self.model.id}"
+
+
+def with_settings(turn: Turn, candidate: Candidate, agent: Agent | None) -> Turn:
+    """The turn with the operator's settings for the candidate's model. `agent` is None if the turn has its settings."""
+    if agent is not None:
+        turn = with_params(turn, agent.params_for(candidate.ref))
+    if candidate.model.defaults is not None:
+        turn = with_params(turn, candidate.model.defaults)
+    return turn
 
 
 def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> tuple[Candidate, ...]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gateway.core.errors import BadRequest, NotFound
 from gateway.core.token_estimate import prompt_tokens
 from gateway.core.turn import Turn
-from gateway.runs.candidates import Candidate, candidates_for
+from gateway.runs.candidates import Candidate, candidates_for, with_settings
 from gateway.runs.observers import log_run
 from gateway.runs.run import Run
 from gateway.runs.trace import Observer, RunTrace
@@ -60,7 +60,8 @@ class PromptCount:
         attempts = run.context.attempts_of(self._candidates, self.trace, run.agent.timeout)
 
         async def ask(one: Candidate) -> int | None:
-            return await count(client, one.provider, one.model, self._turn, attempts.end, fresh=attempts.fresh)
+            turn = with_settings(self._turn, one, run.agent if run.agent.model_params else None)
+            return await count(client, one.provider, one.model, turn, attempts.end, fresh=attempts.fresh)
 
         tokens = await attempts.ask(ask)
         if tokens is None:

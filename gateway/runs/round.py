@@ -3,7 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.agents.agent import UpstreamStreaming
+from gateway.agents.agent import Agent, UpstreamStreaming
 from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, Finish, Stream, UsageReport
@@ -13,7 +13,7 @@ from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import NO_USAGE
 from gateway.runs.attempts import Attempts
-from gateway.runs.candidates import Candidate
+from gateway.runs.candidates import Candidate, with_settings
 from gateway.runs.context import RunContext
 from gateway.runs.filters.contract import EventFilter
 from gateway.runs.filters.hold_back import ALL, HoldBack
@@ -34,7 +34,8 @@ class Round(Struct, frozen=True):
 
     `timeout` (seconds) is the round's own time limit. With `part`, the code that began the run ends it. `streaming`
     says whether the provider is asked for a stream: `always`, `never`, or with `auto` if the client wants one or if
-    there is a fallback, so that the same timeouts apply to whole answers.
+    there is a fallback, so that the same timeouts apply to whole answers. `params` is an agent whose request fields
+    differ by model: `turn` does not have them yet.
     """
 
     turn: Turn
@@ -44,6 +45,7 @@ class Round(Struct, frozen=True):
     timeout: float | None = None
     part: bool = False
     streaming: UpstreamStreaming = "auto"
+    params: Agent | None = None
 
     async def events(self) -> Stream:
         """The batches of the answer; a single one if the client does not want a stream. Raises GatewayError.
@@ -148,7 +150,8 @@ class Round(Struct, frozen=True):
             client = self.context.provider_client
             timeouts = self.context.timeouts(self.turn) if hedging.has_third else client.limits.last
             filters = hedging.meter_second()
-            return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end, filters=filters)
+            turn = with_settings(replace(self.turn, stream=asked.stream), candidate, self.params)
+            return client.ask(candidate.provider, candidate.model, turn, timeouts, end=attempts.end, filters=filters)
 
         return HedgedAnswer(answer, hedging, after, ask)
 
@@ -159,6 +162,8 @@ class Round(Struct, frozen=True):
         turn, streaming = self.turn, self.streaming
         stream = turn.stream or has_fallback if streaming == "auto" else streaming == "always"
         asked = turn if turn.stream is stream else replace(turn, stream=stream)
+        if self.params is not None or candidate.model.defaults is not None:
+            asked = with_settings(asked, candidate, self.params)
         filters: tuple[EventFilter, ...] = (ReasoningFilter(),)
         choice = turn.tool_choice
         if choice is not None and demands_call(choice):

@@ -7,11 +7,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.agents.agent import Agent
-from gateway.agents.params import with_params
 from gateway.core.errors import BadRequest
 from gateway.core.event import Stream
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
+from gateway.core.params import with_params
 from gateway.core.turn import Turn
 from gateway.runs.candidates import unknown_model
 from gateway.runs.context import RunContext
@@ -57,6 +57,7 @@ class Run(Struct, frozen=True):
             self.trace,
             self.agent.timeout,
             streaming=self.agent.upstream_streaming,
+            params=self.agent if self.agent.model_params else None,
         )
 
     def _rounds(self, offer: OfferedTools) -> ToolRounds:
@@ -82,7 +83,7 @@ async def prepare(
     prompt = await agent.prompt.text(options.channel)
     if prompt:
         turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
-    if agent.params:
+    if agent.params and not agent.model_params:
         turn = with_params(turn, agent.params)
     offer = None
     if agent.toolset is not None and options.tools:

@@ -15,14 +15,14 @@ from gateway.core.printable import printable
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadline, Deadlines
-from gateway.upstream.failure import from_exception, named, presentable
+from gateway.upstream.failure import from_exception, named, presentable, with_advice
 from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.upstream.quotes import texts_of
 from gateway.upstream.response_body import finish, read_whole, refusal
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
-from gateway.wire import OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
+from gateway.wire import OWN_TOOLS, UPSTREAMS
 from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import as_functions, knows_hosted, needs_functions
@@ -32,6 +32,7 @@ from gateway.wire.stop_sequences import StopSequences
 log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
+_PAGE = "text/html"
 _KNOWN_TYPES = frozenset({"", _JSON, "text/event-stream", "application/x-ndjson"})
 _MAX_TYPE = 100  # characters
 _EVENT_STARTS = (b"data:", b"event:", b":")  # of server-sent events
@@ -130,6 +131,7 @@ class ProviderAnswer:
                     batch = one.feed(batch)
             except UpstreamError as error:
                 self._mark_stall(error)
+                error = with_advice(self._provider, error, self._turn)
                 if error.kind is UpstreamKind.MALFORMED and not self._has_started:
                     self._name_type(error)
                 raise presentable(self._provider, error, texts_of(self._turn)) from None
@@ -166,12 +168,12 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         own = self._model.own_tools
-        knows_all = own and wire.name in OWN_TOOLS and knows_hosted(turn, OWN_TOOLS)
+        knows_all = own and wire.own_tools == "any" and knows_hosted(turn, OWN_TOOLS)
         if not knows_all and needs_functions(turn, wire.name, labelled=own):
             turn = self._offered_as_functions(turn, wire)
         if turn.tools and self._model.tool_schemas is not None:
             turn = self._model.tool_schemas.accepted(turn)
-        if turn.sampling.stop and wire.name in WITHOUT_STOP:
+        if turn.sampling.stop and not wire.stop_sequences:
             self._filters += (StopSequences(turn.sampling.stop),)
         asked = wire.request(turn, self._model)
         self.choice_in_words = asked.choice_in_words
@@ -256,6 +258,8 @@ class ProviderAnswer:
         media_type = "" if self._response is None else self._response.content_type
         if media_type not in _KNOWN_TYPES:
             error.message = f"{error.message.removesuffix('.')}; its type is '{printable(media_type)[:_MAX_TYPE]}'."
+            if media_type == _PAGE:
+                error.message += f" Check models.providers.{self._provider.id}.baseUrl."
 
     def _timeout(self) -> UpstreamError:
         name, wait = named(self._provider), self._wait

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.config.providers import CompatConfig, ModelConfig, ProviderConfig
+from gateway.core.params import layered, split
 from gateway.upstream.by_address import params_of_address, quirks_of_address
 from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider
@@ -27,7 +28,7 @@ def configured_model(
     spec = model_from(model.id, wire, {**quirks, **own})
     configured = model.model_fields_set
     context = _context(model) or _context(config) or (base.context_window if base else None)
-    params = {**config.params, **model.params}
+    params = layered(config.params, model.params)
     if config.inject_num_ctx and (implied := params_of_address(provider.id, wire, url, context)):
         params = _with_defaults(params, implied)
     return replace(
@@ -37,10 +38,25 @@ def configured_model(
         images=base.images if base and "input" not in configured else "image" in model.input,
         reasoning=base.reasoning if base and "reasoning" not in configured else model.reasoning,
         tools=base.tools if base and own.get("supports_tools") is None else spec.tools,
-        params=params or None,
         provider=provider.id,
         output_limit=base.output_limit if base else None,
+        **_settings(params),
     )
+
+
+def with_row_settings(model: ModelSpec, config: ProviderConfig) -> ModelSpec:
+    """A model that the row does not list, with what the row sets for all of its models."""
+    return replace(
+        model,
+        max_tokens=config.max_tokens or model.max_tokens,
+        context_window=_context(config) or model.context_window,
+        **_settings(config.params),
+    )
+
+
+def _settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    neutral, own = split(params)
+    return {"params": own or None, "defaults": neutral or None}
 
 
 def _with_defaults(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,15 @@ message: keys and header values are cut out literally, other credentials by shap
 
 import email.utils
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import HIDDEN, redact_text
-from gateway.upstream.provider import Provider
+from gateway.upstream.provider import MIN_SECRET, Provider
 from gateway.upstream.quotes import without_quotes
 from gateway.upstream.transport.errors import (
     BodyBroken,
@@ -31,6 +33,18 @@ from gateway.wire.error_reason import beginning, reason_in
 _MAX_MESSAGE = 2000
 _MAX_RETRY_AFTER = 86_400.0  # seconds; a longer hint is no use to a client
 _MAX_NAME = 200  # characters of `code` and `param`
+
+_NO_ENDPOINT = re.compile(
+    r"The provider answered with status 404\b|(page )?not found\.?$|(invalid|unknown)( request)? url\b|cannot post\b"
+    r"|no route\b|unexpected endpoint\b",
+    re.IGNORECASE,
+)
+"""How servers say that they have no such path; a model that they don't have, they name."""
+_EFFORT_REFUSED = re.compile(
+    r"(reasoning|effort|think)\w*.{0,80}(support|permitted|allowed|unknown|unrecogni[sz]ed|unexpected|extra|invalid)"
+    r"|(support|unknown|unrecogni[sz]ed|unexpected|extra|invalid|unsupported).{0,80}(reasoning|effort|think)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 # The provider's own words are about the request, and clients match on them.
 _VERBATIM = frozenset({
@@ -69,10 +83,29 @@ def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes
     return error
 
 
+def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> UpstreamError:
+    """The failure, with what to change where the provider refuses an effort that the configuration may have set."""
+    if error.kind is UpstreamKind.INVALID_REQUEST and turn.options.effort and _EFFORT_REFUSED.search(error.message):
+        advice = f"compat.supportsReasoningEffort: false of the model in models.providers.{provider.id}"
+        error.message = f"{error.message.rstrip(' .')}. With {advice}, the gateway does not send it."
+    return error
+
+
+def _without_endpoint(provider: Provider, message: str) -> str:
+    reason = message.removeprefix("The provider answered with ").rstrip(".")
+    return f"{named(provider)} has no endpoint for {provider.wire} there ({reason}); {_check_address(provider)}."
+
+
+def _check_address(provider: Provider) -> str:
+    return f"check models.providers.{provider.id}.baseUrl"
+
+
 def _shown(provider: Provider, kind: UpstreamKind, message: str) -> str:
     message = redacted(provider, message)
     if kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
         message = f"{named(provider)} refused {_credential(provider)}: {message}"
+    elif kind is UpstreamKind.NOT_FOUND and _NO_ENDPOINT.match(message):
+        message = _without_endpoint(provider, message)
     elif kind not in _VERBATIM:
         message = _attributed(provider, message)
     return message[:_MAX_MESSAGE]
@@ -87,7 +120,7 @@ def _credential(provider: Provider) -> str:
 def redacted(provider: Provider, text: str) -> str:
     """The text without any secret of the provider's row, and without what looks like one."""
     for secret in (*provider.secrets, provider.api_key):
-        if secret:
+        if secret and len(secret) >= MIN_SECRET:
             text = text.replace(secret, HIDDEN)
     return redact_text(text)
 

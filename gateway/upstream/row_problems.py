@@ -5,7 +5,7 @@ sent. Values are never quoted, because any of them may be a secret.
 from collections.abc import Iterator
 
 from gateway.config.problems import Problem, join
-from gateway.config.providers import OPENCLAW_FORMATS, ProviderConfig
+from gateway.config.providers import ProviderConfig
 from gateway.config.shape import nearest
 from gateway.upstream.aws import SIGNED
 from gateway.upstream.catalog import REFUSED, Row
@@ -48,11 +48,20 @@ def _incomplete_auth(path: str, config: ProviderConfig) -> Iterator[Problem]:
         yield Problem(f"{path}.value", 'is missing, while mode is "header"; set it')
 
 
+OTHER_FORMATS = {
+    "openai-chatgpt-responses": "openai-codex",
+    "openai-codex-responses": "openai-codex",
+    "github-copilot": "github-copilot",
+    "pi-messages": "radius",
+}
+"""Wire formats of OpenClaw that only one provider has, with a login → that provider's id, which is refused by name."""
+
+
 def no_format(api: str) -> str:
     """Why a wire format can't be used."""
+    if api in OTHER_FORMATS:
+        return f"the wire format {api!r} is not served: {REFUSED[OTHER_FORMATS[api]]}"
     served = ", ".join(UPSTREAMS)
-    if api in OPENCLAW_FORMATS:
-        return f"the wire format {api!r} is not supported yet; use an endpoint with {served}, or remove the row"
     near = nearest(api, UPSTREAMS)
     return f"there is no wire format {api!r}; " + (f"did you mean {near!r}?" if near else f"use one of: {served}")
 

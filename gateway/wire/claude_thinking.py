@@ -10,6 +10,7 @@ from gateway.wire.efforts import Efforts
 
 _MIN_BUDGET = 1024
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576, "max": 30_000}
+_BUDGETS |= {"adaptive": _BUDGETS["medium"], "on": _BUDGETS["medium"]}
 _ORDER = ("low", "medium", "high", "xhigh", "max")
 _OFF = ("none", "off", "disabled")
 

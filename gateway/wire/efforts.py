@@ -7,6 +7,8 @@ from gateway.core.turn import Turn
 from gateway.wire.model import ModelSpec
 
 _ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+LEVELS_WITHOUT_EFFORT = {"adaptive": "medium", "on": "medium"}
+"""OpenClaw's levels that name no effort → the effort for a model that has to be given one."""
 OFF = ("none", "off", "disabled", "", False)
 _PARAMS = ("thinking", "reasoning_effort", "reasoningEffort", "reasoning", "think")
 """The names under which operators configure an effort in `params`, whatever the wire format."""
@@ -29,6 +31,8 @@ def asks_to_reason(turn: Turn, model: ModelSpec) -> bool:
 def nearest_effort(effort: str, supported: Sequence[str]) -> str:
     """The supported effort nearest to `effort`, the higher of two; `effort` itself if it or all of them are unknown."""
     ranks = {name: _ORDER.index(name) for name in supported if name in _ORDER}
+    if effort not in supported:
+        effort = LEVELS_WITHOUT_EFFORT.get(effort, effort)
     if effort in supported or effort not in _ORDER or not ranks:
         return effort
     wanted = _ORDER.index(effort)

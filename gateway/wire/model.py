@@ -17,7 +17,8 @@ class ModelSpec:
     continues a trailing assistant message. `own_tools`: its endpoint knows the tools of its wire format that are no
     functions. `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for that format's
     defaults. `provider` is the id of the provider's row. `tool_schemas`: what its endpoint refuses in the
-    schemas of tools, None if it accepts every one.
+    schemas of tools, None if it accepts every one. `params` are the operator's request fields, and `defaults` those of
+    them that are settings of a turn (`gateway.core.params`).
     """
 
     id: str
@@ -33,6 +34,7 @@ class ModelSpec:
     provider: str = ""
     output_limit: int | None = None
     tool_schemas: SchemaProfile | None = None
+    defaults: Mapping[str, Any] | None = None
 
     def clamp(self, tokens: int) -> int:
         """The client's cap on the answer, within what the model gives."""
@@ -53,6 +55,7 @@ class ModelSpec:
             self.params,
             provider,
             tool_schemas=self.tool_schemas,
+            defaults=self.defaults,
         )
 
 

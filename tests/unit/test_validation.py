@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from gateway.core.errors import ConfigError
+from gateway.upstream.catalog import REFUSED
 from gateway.upstream.embedded import MODEL
+from gateway.upstream.row_problems import OTHER_FORMATS
 from gateway.validation import validated
 from gateway.wire import UPSTREAMS
 
@@ -14,7 +16,10 @@ ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:
 NO_REFERENCE = "'own/' is not a model reference; write \"provider/model\""
 NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
 SERVED = ", ".join(UPSTREAMS)
-FORMAT = f"the wire format {{!r}} is not supported yet; use an endpoint with {SERVED}, or remove the row"
+
+
+def not_served(api: str) -> str:
+    return f"the wire format {api!r} is not served: {REFUSED[OTHER_FORMATS[api]]}"
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
         (
             "p:{baseUrl:'http://h',api:'pi-messages'}",
             "'p/m'",
-            [f"models.providers.p.api: {FORMAT.format('pi-messages')}"],
+            [f"models.providers.p.api: {not_served('pi-messages')}"],
         ),
         (
             "p:{baseUrl:'http://h',api:'openai-completion'}," + OWN,
@@ -163,7 +168,7 @@ def test_an_unusable_provider_model_or_fallback_is_a_problem_at_its_path(problem
 )
 def test_a_configured_row_that_can_not_be_used_is_never_replaced_by_the_built_in_one(problems, row, api):
     name = row.partition(":")[0]
-    assert problems(models(row, f"'{name}/m'")) == [f"models.providers.{name}.api: {FORMAT.format(api)}"]
+    assert problems(models(row, f"'{name}/m'")) == [f"models.providers.{name}.api: {not_served(api)}"]
 
 
 def test_problems_of_an_agent_are_at_the_path_where_its_model_is_written(problems):

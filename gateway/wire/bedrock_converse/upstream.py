@@ -15,7 +15,7 @@ from gateway.wire.bedrock_converse.errors import classify
 from gateway.wire.bedrock_converse.profile import profile_from
 from gateway.wire.bedrock_converse.request import build_request
 from gateway.wire.claude import abilities_of
-from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.contract import OwnTools, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 
 
@@ -26,6 +26,10 @@ class BedrockConverse:
     key_header = None
     embeddings = BedrockEmbeddings()
     counting = None
+    base_version: str | None = None
+    own_tools: OwnTools = "none"
+    stop_sequences = True
+    listing: WireRequest | None = None
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

@@ -30,7 +30,7 @@ from gateway.wire.openai_chat.shapes import (
 )
 from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
-from gateway.wire.unnamed_error import unnamed_error
+from gateway.wire.openai_unnamed_error import unnamed_error
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message, Text
 from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
-from gateway.wire.efforts import ANY_EFFORT
+from gateway.wire.efforts import ANY_EFFORT, LEVELS_WITHOUT_EFFORT
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.cache import add_breakpoints
@@ -82,7 +82,10 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
                 body[name] = value
     if profile.thinking_format != "openai":
         write_effort(body, turn, profile.thinking_format, profile.efforts)
-    elif profile.efforts is not ANY_EFFORT and isinstance(effort := body.get("reasoning_effort"), str):
+    elif profile.efforts is ANY_EFFORT:
+        if turn.options.effort in LEVELS_WITHOUT_EFFORT:
+            body["reasoning_effort"] = LEVELS_WITHOUT_EFFORT[turn.options.effort]
+    elif isinstance(effort := body.get("reasoning_effort"), str):
         if profile.efforts.accepted:
             body["reasoning_effort"] = profile.efforts.of(effort)
         else:

@@ -20,7 +20,7 @@ from gateway.wire.openai_responses.errors import reported
 from gateway.wire.openai_responses.output_reader import OutputReader
 from gateway.wire.openai_responses.shapes import EVENT, RESPONSE, ProviderResponse, StreamEvent
 from gateway.wire.openai_responses.usage import read_usage
-from gateway.wire.unnamed_error import unnamed_error
+from gateway.wire.openai_unnamed_error import unnamed_error
 
 _INCOMPLETE: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 

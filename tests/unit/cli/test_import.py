@@ -180,6 +180,7 @@ def test_an_installation_with_several_agents(installation, report, state: Path):
             "OpenAI's own clients may use; use provider openai with an API key in OPENAI_API_KEY"
         ),
         "left out agents.entries: no model that the gateway can ask is left for: coder",
+        "no effect agents.defaults.sandbox",
         f"Wrote {state / '.env'}",
         f"Wrote {state / 'openclaw.json'}",
     ]
@@ -212,7 +213,7 @@ def test_an_installation_with_mixed_formats(installation, report, state: Path):
     )
     status, lines = report(folder)
     assert status == 0
-    no_format = "the wire format 'pi-messages' is not supported yet"
+    no_format = "the wire format 'pi-messages' is not served: provider 'radius' speaks a message protocol of its own"
     starts = [
         "works agents.entries.main: house/m, the default agent",
         "works models.providers.house: house.example:80, openai-completions, with a key",
@@ -333,3 +334,136 @@ def test_a_directory_without_an_installation_is_an_error(report, tmp_path: Path)
     status, lines = report(tmp_path)
     assert status == EXIT_CONFIG
     assert lines[0].startswith(f"{tmp_path}: has no openclaw.json")
+
+
+def test_a_variable_that_a_key_names_without_a_dollar_moves(installation, report, state: Path):
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {"providers": {"house": {"baseUrl": "http://house.example/v1", "apiKey": "HOUSE_KEY"}}},
+            "agents": {"defaults": {"model": "house/m"}},
+        },
+        f"HOUSE_KEY={SECRET}\nUNRELATED={SECRET}\n",
+    )
+    status, lines = report(folder)
+    assert status == 0
+    assert "works models.providers.house: house.example:80, openai-completions, with a key" in lines
+    assert not any(line.startswith("missing") for line in lines)
+    assert served(state).providers["house"].api_key == SECRET
+    assert "UNRELATED" not in (state / ".env").read_text(encoding="utf-8")
+
+
+def test_providers_of_an_agents_own_file_move_unless_they_are_known(installation, report, state: Path):
+    """OpenClaw writes the file from the configuration: rows of the configuration and built-in ones are no news."""
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {"providers": {"house": {"baseUrl": "http://house.example/v1"}}},
+            "agents": {"defaults": {"model": {"primary": "hand/m", "fallbacks": ["house/n"]}}},
+        },
+        f"SHED_KEY={SECRET}\nX_TEAM={SECRET}\n",
+    )
+    rows = {
+        "hand": {"baseUrl": "http://hand.example/v1", "apiKey": f"hand-{SECRET}", "models": [{"id": "m"}]},
+        "shed": {
+            "baseUrl": "http://shed.example/v1",
+            "apiKey": "SHED_KEY",
+            "headers": {"x-team": "secretref-env:X_TEAM", "x-file": "secretref-managed", "x-own": f"own-{SECRET}"},
+        },
+        "house": {"baseUrl": "http://other.example/v1"},
+        "openai": {"baseUrl": "https://api.openai.com/v1", "apiKey": "OPENAI_API_KEY"},
+        "mistral": {"baseUrl": "https://proxy.example/v1", "apiKey": "secretref-managed"},
+        "openai-codex": {"baseUrl": "https://chatgpt.com/backend-api"},
+        "bare": {"models": []},
+    }
+    for agent, own in (("main", rows), ("other", {"hand": {"baseUrl": "http://second.example/v1"}})):
+        file = folder / "agents" / agent / "agent" / "models.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"providers": own}), encoding="utf-8")
+    (folder / "agents" / "torn" / "agent").mkdir(parents=True)
+    (folder / "agents" / "torn" / "agent" / "models.json").write_text("[]", encoding="utf-8")
+    status, lines = report(folder)
+    assert status == 0
+    source = "agents/main/agent/models.json"
+    assert [line for line in lines if source in line or "torn" in line] == [
+        *(f"changed models.providers.{name}: it is from {source}" for name in ("hand", "shed", "mistral")),
+        (
+            f"left out models.providers.house.baseUrl: {source} has another address, which OpenClaw prefers; "
+            "write the one that counts"
+        ),
+        "left out agents/torn/agent/models.json: can't be read as a file of providers",
+    ]
+    providers = served(state).providers
+    assert providers["hand"].api_key == f"hand-{SECRET}"
+    assert (providers["shed"].api_key, providers["shed"].headers["x-team"]) == (SECRET, SECRET)
+    assert providers["shed"].headers["x-own"] == f"own-{SECRET}"
+    assert "x-file" not in providers["shed"].headers
+    assert providers["mistral"].address == "proxy.example:443"
+    assert SECRET not in (state / "openclaw.json").read_text(encoding="utf-8").replace(f'"token": "{SECRET}"', "")
+
+
+def test_providers_of_an_agents_own_file_stay_where_the_configuration_replaces_them(installation, report, state: Path):
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {"mode": "replace", "providers": {"house": {"baseUrl": "http://house.example/v1"}}},
+            "agents": {"defaults": {"model": "house/m"}},
+        }
+    )
+    file = folder / "agents" / "main" / "agent" / "models.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"providers": {"hand": {"baseUrl": "http://hand.example/v1"}}}), encoding="utf-8")
+    assert report(folder)[0] == 0
+    assert served(state).providers.keys() == {"house"}
+
+
+def test_the_model_of_the_defaults_in_place_of_an_agents_own_is_a_change(installation, report):
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {
+                "providers": {
+                    "house": {"baseUrl": "http://house.example/v1"},
+                    "chatgpt": {"baseUrl": "https://chatgpt.com/backend-api", "api": "openai-chatgpt-responses"},
+                }
+            },
+            "agents": {"defaults": {"model": {"primary": "house/m"}}, "entries": {"a": {"model": "chatgpt/m"}}},
+        }
+    )
+    status, lines = report(folder)
+    assert status == 0
+    assert (
+        "changed agents.entries.a.model: the row of 'chatgpt' is left out; that of agents.defaults, 'house/m', "
+        "is asked instead"
+    ) in lines
+    assert any(line.startswith("left out models.providers.chatgpt.api: ") and "ChatGPT" in line for line in lines)
+
+
+def test_keys_without_effect_and_what_the_login_shell_holds_are_named(installation, report):
+    folder = installation(
+        {
+            "env": {"shellEnv": {"enabled": True}},
+            "gateway": {"auth": {"token": SECRET}, "tailscale": {"mode": "off"}, **ON},
+            "models": {"providers": {"house": {"baseUrl": "http://h/v1", "models": [{"id": "m", "name": "M"}]}}},
+            "agents": {"defaults": {"model": "house/m", "compaction": {"mode": "safeguard"}}},
+        }
+    )
+    status, lines = report(folder)
+    assert status == 0
+    (without,) = (line.removeprefix("no effect ") for line in lines if line.startswith("no effect"))
+    assert sorted(without.split(", ")) == ["agents.defaults.compaction", "gateway.tailscale"]
+    assert any(line.startswith("left out env.shellEnv: the gateway does not read") for line in lines)
+
+
+def test_a_section_is_not_left_out_for_one_mistake_in_it(installation, report, state: Path):
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {"providers": {"house": {"baseUrl": "http://house.example/v1"}}},
+            "agents": {"defaults": {"model": "house/m"}, "list": [{"id": "main"}, {"id": "main"}]},
+        }
+    )
+    status, lines = report(folder)
+    assert status == 1
+    assert "needs you agents: holds the same id twice; write every agent once, under agents.entries" in lines
+    assert not state.exists()

@@ -106,7 +106,7 @@ def test_nothing_is_written_to_a_store(profiles, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"{ not a database at all", b"\xff" * 2000])
-@pytest.mark.parametrize("name", ["openclaw-agent.sqlite", "auth-profiles.json"])
+@pytest.mark.parametrize("name", ["openclaw-agent.sqlite", "auth-profiles.json", "auth.json"])
 def test_a_store_that_can_not_be_read_is_a_problem_that_names_it(profiles, tmp_path: Path, name: str, content: bytes):
     file = tmp_path / "agents" / "main" / "agent" / name
     file.parent.mkdir(parents=True)
@@ -121,3 +121,17 @@ def test_what_is_no_profile_in_a_store_is_left_out(profiles, tmp_path: Path, doc
     file.parent.mkdir(parents=True)
     file.write_text(document, encoding="utf-8")
     assert profiles().profiles == {}
+
+
+def test_the_oldest_store_counts_where_no_profile_has_the_provider(profiles, tmp_path: Path):
+    older(tmp_path, "main", {"groq:default": api_key("groq", "new")})
+    keys = {
+        "groq": {"type": "api_key", "key": "stale"},
+        "xai": {"type": "api_key", "key": "x"},
+        "openai-codex": {"type": "oauth", "access": "never"},
+        "odd": 1,
+    }
+    (tmp_path / "agents" / "main" / "agent" / "auth.json").write_text(json.dumps(keys), encoding="utf-8")
+    loaded = profiles()
+    assert (loaded.keys_of("groq"), loaded.keys_of("xai")) == (("new",), ("x",))
+    assert "never" not in repr(loaded)

@@ -132,8 +132,8 @@ def test_allowed_hosts_are_names_without_scheme_and_port(loaded, refused):
 
 
 def test_keys_without_effect_are_named(loaded):
-    text = '{gateway:{reload:{debounceMs:5}},agents:{entries:{main:{models:{"p/m":{params:{a:1}}}}}}}'
-    assert loaded(text).inert == ("gateway.reload.debounceMs", 'agents.entries.main.models["p/m"].params')
+    text = '{gateway:{reload:{debounceMs:5}},agents:{entries:{main:{models:{"p/m":{params:{a:1,fastMode:true}}}}}}}'
+    assert loaded(text).inert == ("gateway.reload.debounceMs", 'agents.entries.main.models["p/m"].params.fastMode')
 
 
 @pytest.mark.parametrize(

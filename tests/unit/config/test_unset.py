@@ -116,7 +116,10 @@ def test_a_reference_in_the_form_of_another_program_is_no_token(refused, text):
     )
 
 
-@pytest.mark.parametrize("text", ["{env:OTHER_KEY}", "${env:OTHER_KEY}"])
+@pytest.mark.parametrize(
+    "text",
+    ["{env:OTHER_KEY}", "${env:OTHER_KEY}", "$OTHER_KEY", "env:OTHER_KEY", "process.env.OTHER_KEY", "%OTHER_KEY%"],
+)
 def test_such_a_text_as_the_key_of_a_provider_is_a_warning(loaded, text):
     result = loaded(file("{defaults:{model:'other/z'}}", f"'{text}'"))
     assert [str(warning) for warning in result.warnings] == [

@@ -405,14 +405,17 @@ async def test_an_error_body_that_is_announced_as_a_stream_keeps_its_reason(clie
     assert error.message.endswith("no credit")
 
 
+CHECK = "Check models.providers.acme.baseUrl."
+
+
 async def test_a_page_in_place_of_an_answer_is_named(client, remote):
     remote.says(b"<html><title>Sign in</title></html>", content_type="text/html")
     error = await failure(whole(client, remote))
     assert error.kind is UpstreamKind.MALFORMED
-    assert error.message.endswith("not valid JSON at line 1, column 1: Sign in; its type is 'text/html'.")
+    assert error.message.endswith(f"not valid JSON at line 1, column 1: Sign in; its type is 'text/html'. {CHECK}")
     assert "Sign in" in error.log_message
     error = await failure(streamed(client, remote))
-    assert error.message.endswith("the stream ended without an answer; its type is 'text/html'.")
+    assert error.message.endswith(f"the stream ended without an answer; its type is 'text/html'. {CHECK}")
 
 
 async def test_a_text_in_place_of_an_event_is_quoted_for_the_client_but_not_in_a_log(client, remote):

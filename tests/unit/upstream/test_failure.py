@@ -1,11 +1,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from gateway.core.jsonio import dumps
+from gateway.core.turn import Options, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.failure import from_exception, from_status, presentable, retry_after
+from gateway.upstream.failure import from_exception, from_status, presentable, retry_after, with_advice
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.transport.errors import (
     BodyBroken,
@@ -56,13 +58,29 @@ def test_a_providers_hint_is_seconds_or_a_date(headers, seconds):
 
 
 NAME = "The provider 'acme' (acme:80)"
+NO_ENDPOINT = f"{NAME} has no endpoint for openai-completions there"
+ADVICE = "check models.providers.acme.baseUrl"
 
 
 @pytest.mark.parametrize(
     ("status", "body", "kind", "message"),
     [
         (400, b'{"error":{"message":"bad","code":"x"}}', UpstreamKind.INVALID_REQUEST, "bad"),
-        (404, b'{"detail":"Not Found"}', UpstreamKind.NOT_FOUND, "Not Found"),
+        (404, b'{"error":{"message":"model x not found"}}', UpstreamKind.NOT_FOUND, "model x not found"),
+        (404, b"", UpstreamKind.NOT_FOUND, f"{NO_ENDPOINT} (status 404); {ADVICE}."),
+        (
+            404,
+            b"404 page not found",
+            UpstreamKind.NOT_FOUND,
+            f"{NO_ENDPOINT} (status 404: 404 page not found); {ADVICE}.",
+        ),
+        (404, b'{"detail":"Not Found"}', UpstreamKind.NOT_FOUND, f"{NO_ENDPOINT} (Not Found); {ADVICE}."),
+        (
+            404,
+            b'{"error":{"message":"Invalid URL (POST /v1/v1/chat)"}}',
+            UpstreamKind.NOT_FOUND,
+            f"{NO_ENDPOINT} (Invalid URL (POST /v1/v1/chat)); {ADVICE}.",
+        ),
         (500, b"<html>", UpstreamKind.SERVER_ERROR, f"{NAME} answered with status 500."),
         (500, b'{"error":"oh"}', UpstreamKind.SERVER_ERROR, f"{NAME} failed: oh"),
         (503, b"", UpstreamKind.OVERLOADED, f"{NAME} answered with status 503."),
@@ -112,6 +130,14 @@ def test_no_secret_of_the_row_leaves_in_any_field(field, secret):
     assert "x [redacted] y" in str(error_body(error))
 
 
+def test_a_key_that_is_no_secret_damages_no_words():
+    row = Provider("acme", "http://acme/v1", api_key="x", secrets=secrets_in(("x", "none"), {}, "http://acme/v1"))
+    error = presentable(
+        row, UpstreamError(UpstreamKind.INVALID_REQUEST, "max_tokens exceeds the context: none left"), ()
+    )
+    assert error.message == "max_tokens exceeds the context: [redacted] left"
+
+
 def test_a_long_message_is_cut():
     error = presentable(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000, code="c" * 5000), ())
     assert len(error.message) <= 2000
@@ -149,3 +175,27 @@ def test_a_refused_call_without_a_key_says_where_to_set_one():
     error = presentable(provider, UpstreamError(UpstreamKind.AUTH, "Invalid API Key"), ())
     expected = "refused a call without a key (set models.providers.groq.apiKey): Invalid API Key"
     assert error.message == f"The provider 'groq' (api.groq.com:443) {expected}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unsupported parameter: 'reasoning_effort' is not supported with this model.",
+        '"llama3" does not support thinking',
+        "Unrecognized request argument supplied: reasoning_effort",
+        "thinking: Extra inputs are not permitted",
+    ],
+)
+def test_a_refused_effort_comes_with_the_setting_that_keeps_it_back(text):
+    turn = Turn("openclaw", (), options=Options(effort="low"))
+    error = with_advice(PROVIDER, UpstreamError(UpstreamKind.INVALID_REQUEST, text), turn)
+    advice = "compat.supportsReasoningEffort: false of the model in models.providers.acme"
+    assert error.message == f"{text.rstrip('.')}. With {advice}, the gateway does not send it."
+    for other in (Turn("openclaw", ()), replace(turn, options=Options())):
+        assert with_advice(PROVIDER, UpstreamError(UpstreamKind.INVALID_REQUEST, text), other).message == text
+
+
+@pytest.mark.parametrize("text", ["messages: at least one is required", "I think that is wrong", "invalid image"])
+def test_other_refusals_come_without_that_advice(text):
+    turn = Turn("openclaw", (), options=Options(effort="low"))
+    assert with_advice(PROVIDER, UpstreamError(UpstreamKind.INVALID_REQUEST, text), turn).message == text

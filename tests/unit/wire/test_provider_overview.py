@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import GatewayError
+from gateway.core.event import Batch, Finish, ToolCallBegin
 from gateway.core.message import Audio, Image, Message, Text
-from gateway.core.turn import Options, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.core.turn import Options, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.core.upstream_error import UpstreamError
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.model import model_from
-from gateway.wire import LABELLED_TOOLS, OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
+from gateway.wire import UPSTREAMS
 from tests.unit.wire.every_format import ANSWERS
 from tests.unit.wire.formats import PROVIDERS
+from tests.unit.wire.streams import read_stream
 
 PAGE = Path(__file__).parents[3] / "docs" / "providers" / "README.md"
 COLUMNS = (
@@ -33,6 +35,8 @@ COLUMNS = (
 )
 TWINS = {"azure-openai-responses": "openai-responses", "google-vertex": "google-generative-ai"}
 YES, NO = "yes", "\N{EN DASH}"
+
+OWN_WORDS = frozenset({"openai-completions", "ollama"})  # whose reasons are the neutral ones
 
 TOOL = ToolSpec("look", "Look at it.", {"type": "object"})
 HI = Message(role="user", parts=(Text("hi"),))
@@ -85,8 +89,44 @@ def counted(attribute: str) -> Callable[[str], str]:
     return cell
 
 
+def events(api: str, frames: list[bytes]) -> tuple[Batch, UpstreamError | None]:
+    return read_stream(UPSTREAMS[api].parser(model_from(PROVIDERS[api].MODEL, api, {})), frames)
+
+
+def calls_at_once(api: str) -> str:
+    read, _ = events(api, PROVIDERS[api].frames(ANSWERS["parallel calls"]))
+    return YES if [one.name for one in read if isinstance(one, ToolCallBegin)] == ["look", "look"] else NO
+
+
+def schema(api: str) -> str:
+    form = ResponseFormat(
+        "json_schema", {"name": "point", "schema": {"type": "object", "properties": {"probe": {"type": "string"}}}}
+    )
+    asked = body(api, sampling=Sampling(response_format=form), tools=())
+    assert asked is not None
+    conversation = [asked.pop(name, None) for name in ("messages", "system", "input", "contents", "systemInstruction")]
+    if "probe" in json.dumps(conversation):
+        return "in words"
+    return YES if "probe" in json.dumps(asked) else NO
+
+
+def reason_of_the_end(api: str) -> str:
+    """Whether the provider's own word survives: it is the neutral one, or beside it."""
+    read, _ = events(api, PROVIDERS[api].frames(ANSWERS["length"]))
+    (finish,) = [one for one in read if isinstance(one, Finish)]
+    return YES if finish.reason == "length" and (finish.raw or api in OWN_WORDS) else NO
+
+
+def broken_off(api: str) -> str:
+    """Whether an error after the first text is one, with its cause."""
+    frames = PROVIDERS[api].frames(ANSWERS["text"])
+    read, failure = events(api, [*frames[:-3], PROVIDERS[api].failure("Too many people.", stream=True)])
+    assert not any(isinstance(one, Finish) for one in read)
+    return YES if failure is not None and "Too many people." in failure.message else NO
+
+
 def own_tools(api: str) -> str:
-    return YES if api in OWN_TOOLS else "its own" if api in LABELLED_TOOLS else "as functions"
+    return {"any": YES, "labelled": "its own", "none": "as functions"}[UPSTREAMS[api].own_tools]
 
 
 def pdfs(api: str) -> str:
@@ -102,6 +142,12 @@ def breakpoints(api: str) -> str:
 
 
 FEATURES: Mapping[str, Callable[[str], str]] = {
+    "reasoning in the answer": answers("thinking", "thinking"),
+    "effort of reasoning": setting(options=Options(effort="low")),
+    "parallel calls": calls_at_once,
+    "JSON schema of the answer": schema,
+    "the provider's reason of the end": reason_of_the_end,
+    "errors in a stream": broken_off,
     "images by data": part(Image("data:image/png;base64,iVBORw0KGgo=")),
     "images by URL": part(Image("https://a.example/1.png")),
     "audio": part(Audio("UklGRg==", "wav")),
@@ -110,7 +156,9 @@ FEATURES: Mapping[str, Callable[[str], str]] = {
     "`tool_choice: required`": demanded,
     "`parallel_tool_calls`": setting(options=Options(parallel_tool_calls=False)),
     "tools that are no functions": own_tools,
-    "`stop`": lambda api: "by the gateway" if api in WITHOUT_STOP else setting(sampling=Sampling(stop=("a",)))(api),
+    "`stop`": lambda api: (
+        setting(sampling=Sampling(stop=("a",)))(api) if UPSTREAMS[api].stop_sequences else "by the gateway"
+    ),
     "`seed`": setting(sampling=Sampling(seed=1)),
     "penalties": setting(sampling=Sampling(presence_penalty=1.0)),
     "`logprobs`": setting(options=Options(logprobs=True, top_logprobs=2)),

@@ -43,11 +43,12 @@ def example(page: str, language: str) -> str:
     return match[1]
 
 
-def request_of(command: str) -> tuple[str, dict[str, Any]]:
-    """Path and body of a curl command."""
-    words = shlex.split(command.replace("\\\n", " "))
+def request_of(command: str) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Path, body and headers of a curl command, with the token of the test."""
+    words = shlex.split(command.replace("\\\n", " ").replace("$OPENCLAW_GATEWAY_TOKEN", TOKEN))
     assert words[0] == "curl"
-    return re.sub(r"^http://[^/]+", "", words[1]), json.loads(words[words.index("-d") + 1])
+    headers = dict(words[index + 1].split(": ", 1) for index, word in enumerate(words) if word == "-H")
+    return re.sub(r"^http://[^/]+", "", words[1]), json.loads(words[words.index("-d") + 1]), headers
 
 
 @pytest.mark.parametrize(
@@ -78,8 +79,8 @@ async def test_the_example_of_a_page_answers(page, api, aiohttp_server, aiohttp_
     env = {**keys, "OPENCLAW_GATEWAY_TOKEN": TOKEN}
     loaded = validated(file, env).loaded
     client = await aiohttp_client(create_app(loaded.config, loaded.env, tmp_path))
-    path, body = request_of(example(page, "sh"))
-    async with client.post(path, json={**body, "stream": False}, headers={"Authorization": f"Bearer {TOKEN}"}) as got:
+    path, body, own = request_of(example(page, "sh"))
+    async with client.post(path, json={**body, "stream": False}, headers=own) as got:
         answer = json.loads(await got.read())
     assert (got.status, answer["choices"][0]["message"]["content"]) == (200, "Hello!")
     ((sent_to, headers, rendered),) = asked

@@ -131,6 +131,26 @@ def test_calls_with_equal_indexes_are_distinguished_by_id(read, stream, number):
     ]
 
 
+@pytest.mark.parametrize("number", [0, None])
+@pytest.mark.parametrize("id_", [None, ""])
+def test_calls_with_equal_indexes_and_without_ids_are_distinguished_by_name_and_complete_arguments(
+    read, stream, number, id_
+):
+    parts = (
+        call(number, id_, "f", '{"a"'),
+        call(number, id_, "f", ":1}"),
+        call(number, id_, "f", "{}"),
+        call(number, id_, "g"),
+        call(number, id_, None, "{}"),
+    )
+    events = read(stream(*map(chunk, parts), chunk(finish="stop")))[0]
+    started = [event for event in events if isinstance(event, ToolCallBegin)]
+    assert [event.name for event in started] == ["f", "f", "g"]
+    assert len({event.id for event in started}) == 3
+    arguments = [(event.index, event.arguments) for event in events if isinstance(event, ToolCallDelta)]
+    assert arguments == [(0, '{"a"'), (0, ":1}"), (1, "{}"), (2, "{}")]
+
+
 @pytest.mark.parametrize(
     ("reason", "finish"),
     [

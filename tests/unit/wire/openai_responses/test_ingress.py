@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from gateway.agents.params import with_params
 from gateway.core.errors import BadRequest
 from gateway.core.message import NO_EXTRAS, Extras, Message, Text
+from gateway.core.params import with_params
 from gateway.core.turn import NO_OPTIONS, Options, ResponseFormat, Sampling, ToolChoice, ToolSpec
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.schema import ResponsesRequest
