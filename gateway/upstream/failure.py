@@ -167,7 +167,10 @@ def _cause(error: TransportError, connect: float) -> tuple[UpstreamKind, str]:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The provider's hint in seconds: `retry-after-ms` (OpenAI, Azure), else `Retry-After` as seconds or date."""
+    """The provider's hint in seconds: `retry-after-ms` (OpenAI, Azure), else `Retry-After` as seconds or date.
+
+    A date is compared with the response's own `Date`, because the two clocks may differ.
+    """
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
@@ -180,8 +183,17 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
             if math.isfinite(seconds):
                 return min(max(0.0, seconds), _MAX_RETRY_AFTER)
             continue
-        try:
-            return min(max(0.0, (email.utils.parsedate_to_datetime(value) - now).total_seconds()), _MAX_RETRY_AFTER)
-        except (ValueError, TypeError):
-            continue
+        until = _date(value)
+        if until is not None:
+            seconds = (until - (_date(headers.get("date", "")) or now)).total_seconds()
+            return min(max(0.0, seconds), _MAX_RETRY_AFTER)
     return None
+
+
+def _date(value: str) -> datetime | None:
+    """An HTTP date; None for anything else, also for one without a time zone."""
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return None if date.tzinfo is None else date
