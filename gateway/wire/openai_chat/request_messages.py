@@ -25,6 +25,7 @@ from gateway.core.message import (
 )
 from gateway.core.raw_text import RawText
 from gateway.wire.call_ids import NineCharacterIds
+from gateway.wire.foreign import FAILED
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import message_fields
@@ -104,7 +105,7 @@ def _message(message: Message, model: ModelSpec, profile: Profile, names: dict[s
 
 def _result_content(result: ToolResult, profile: Profile) -> RawText | list[dict[str, Any]]:
     """The texts of a result that a client of another format sent become lines of one text, which every server reads."""
-    parts = result.content
+    parts = (FAILED, *result.content) if result.is_error else result.content
     texts = [part.text for part in parts if type(part) is Text and part.extras is NO_EXTRAS]
     if len(texts) == len(parts) > 1 and not result.content_is_array:
         return "\n".join(texts)

@@ -359,3 +359,11 @@ async def test_the_summary_of_a_compacted_conversation_reaches_models_of_other_f
     body["messages"] += [{"role": "user", "content": "b"}]
     await asked(client, body)
     assert [message["content"] for message in provider.asked[0]["messages"]] == ["hi", "All of it.", "b"]
+
+
+@pytest.mark.parametrize("content", [[], [TEXT], [TEXT, TEXT]])
+async def test_a_model_of_another_format_reads_that_a_tool_failed(client, provider, content):
+    provider.says("ok")
+    await asked(client, after_call(result(*content) | {"is_error": True}))
+    (answer,) = [message for message in provider.asked[0]["messages"] if message["role"] == "tool"]
+    assert answer["content"] == "\n".join(["Error:", *(part["text"] for part in content)])
