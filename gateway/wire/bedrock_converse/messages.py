@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.message import Message, Owner, Part, ToolCall, ToolResult
 from gateway.wire.bedrock_converse.content import Block, assistant_block, user_block
-from gateway.wire.call_ids import CallIds
+from gateway.wire.call_ids import NO_RESULT, CallIds
 
 _START = "(The conversation begins with your message.)"
 _CONTINUE = "Continue."
@@ -45,7 +45,7 @@ class Conversation:
                 self._assistant(message.parts)
             else:
                 self._user(message.parts)
-        self._end_user_turn()
+        self._end_user_turn(self._ids.waiting(), last=True)
 
     def end_with_user(self, text: str | None) -> None:
         """Add a text to the last user's turn, or a turn where the model would have to continue its own."""
@@ -73,6 +73,7 @@ class Conversation:
         return blocks
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
+        waiting = self._ids.waiting()
         blocks: list[Block] = []
         for part in parts:
             call_id = ""
@@ -83,7 +84,7 @@ class Conversation:
                 blocks.append(block)
         if not blocks:
             return
-        self._end_user_turn()
+        self._end_user_turn(waiting)
         if not self.messages:
             self.messages.append({"role": "user", "content": [{"text": _START}]})
         if self.messages[-1]["role"] == "assistant":
@@ -102,7 +103,7 @@ class Conversation:
 
     def _result(self, result: ToolResult) -> None:
         blocks = self._blocks(result.content)
-        call_id = self._ids.result(result.call_id)
+        call_id = self._ids.answer(result.call_id)
         if call_id is None:  # its call is not part of the request any more
             self._content += blocks
             return
@@ -110,7 +111,11 @@ class Conversation:
         encoded = {"toolUseId": call_id, "content": blocks or [{"text": _NO_OUTPUT}], **status}
         self._results.append({"toolResult": encoded})
 
-    def _end_user_turn(self) -> None:
+    def _end_user_turn(self, waiting: list[str], *, last: bool = False) -> None:
+        """`waiting` are the calls before this turn that have no result in it."""
+        if last or self._results or self._content:
+            self._ids.give_up(waiting)
+            self._results += [_no_result(call_id) for call_id in waiting]
         content = [*self._results, *self._content]
         self._results, self._content = [], []
         if not content:
@@ -122,3 +127,7 @@ class Conversation:
         ):
             content.append({"text": _ATTACHED})  # a file alone is refused
         self.messages.append({"role": "user", "content": content})
+
+
+def _no_result(call_id: str) -> Block:
+    return {"toolResult": {"toolUseId": call_id, "content": [{"text": NO_RESULT}], "status": "error"}}

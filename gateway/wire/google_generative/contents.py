@@ -25,6 +25,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.wire.arguments import arguments_object
+from gateway.wire.call_ids import NO_RESULT
 from gateway.wire.google_generative import WIRE
 from gateway.wire.google_generative.profile import generation_of
 from gateway.wire.model import ModelSpec
@@ -35,7 +36,6 @@ _FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 
 _OWN_FILES = ("gs://", "https://generativelanguage.googleapis.com/", "https://www.youtube.com/", "https://youtu.be/")
 _AUDIO = {"mp3": "audio/mp3", "wav": "audio/wav"}
-_NO_RESULT = "There is no result of this call."
 
 Place = Literal["call", "text", "thought"]
 
@@ -88,7 +88,7 @@ class _Encoder:
     def end_step(self) -> None:
         """Another message than a result follows: write the results of the last step."""
         for call_id, name in self._unanswered.items():
-            self._respond(call_id, name, {"error": _NO_RESULT}, [])
+            self._respond(call_id, name, {"error": NO_RESULT}, [])
         self._unanswered.clear()
         if self._responses:
             self.contents.append({"role": "user", "parts": self._responses})

@@ -269,3 +269,17 @@ def test_quirks_of_a_row_replace_what_the_id_says():
     own = Message("user", (Foreign(WIRE, {"text": "own"}), Thinking("x"), Text("hi", Extras("another", {"a": 1}))))
     assert conversation(own)[0][1][0] == {"text": "own"}
     assert conversation(HI, Message("assistant", (Foreign(WIRE, {"text": "own"}),)), HI)[1][1] == [{"text": "own"}]
+
+
+def test_a_call_that_was_given_up_gets_a_result_that_says_so():
+    calls = Message("assistant", (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")))
+    done = Message("tool", (ToolResult("b", (Text("ok"),)),))
+    missing = [{"text": "There is no result of this call."}]
+    *_, (_, content) = conversation(HI, calls, done, HI, tools=(F,))
+    assert content == [
+        {"toolResult": {"toolUseId": "b", "content": [{"text": "ok"}]}},
+        {"toolResult": {"toolUseId": "a", "content": missing, "status": "error"}},
+        {"text": "hi"},
+    ]
+    late = conversation(HI, calls, HI, Message("assistant", (Text("well"),)), done, done, tools=(F,))
+    assert late[-1][1] == [{"text": "ok"}, {"text": "ok"}]
