@@ -70,6 +70,7 @@ def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], b
     unexplained = wire.error(status, None, hint).message
     if error.message == unexplained and (reason := reason_in(payload) or _beginning(body)):
         error.message = f"{unexplained.removesuffix('.')}: {reason}"
+    error.final = headers.get("x-should-retry") == "false"  # of Anthropic and OpenAI
     return error
 
 
