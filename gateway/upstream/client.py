@@ -31,7 +31,6 @@ from gateway.wire.stop_sequences import StopSequences
 log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
-_PAGE = "text/html"
 _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
 _USAGE_WAIT = 1.0  # seconds to wait for token counts after a finish reason; the client's stream ends after that
 
@@ -176,7 +175,7 @@ class ProviderAnswer:
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:
             raise await refusal(response, wire)
-        if response.content_type == _PAGE:
+        if response.is_web_page:
             raise web_page(provider)
         if response.content_type == _JSON if turn.stream else not response.is_event_stream:
             # Also a server that ignores `stream` answers with one body; so do errors inside a 200.
