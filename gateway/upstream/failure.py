@@ -83,8 +83,9 @@ def _beginning(body: bytes) -> str:
     return printable(" ".join(text.split()))[:_MAX_EXCERPT]
 
 
-def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes]) -> UpstreamError:
+def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes], path: str = "") -> UpstreamError:
     """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once.
+    `path` is the endpoint below the base URL, if it is not that of answers.
 
     What its message quotes of the texts of the `prompt` is for the client only.
     """
@@ -92,7 +93,7 @@ def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes
     if error.kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
         message = f"{named(provider)} refused {_credential(provider)}: {message}"
     elif error.kind is UpstreamKind.NOT_FOUND and _NO_ENDPOINT.match(message):
-        message = _without_endpoint(provider, message)
+        message = _without_endpoint(provider, message, path or f"for {provider.wire}")
     elif error.kind not in _VERBATIM:
         message = _attributed(provider, message)
     error.message = message[:_MAX_MESSAGE]
@@ -116,9 +117,9 @@ def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> Upstrea
     return error
 
 
-def _without_endpoint(provider: Provider, message: str) -> str:
+def _without_endpoint(provider: Provider, message: str, which: str) -> str:
     reason = message.removeprefix("The provider answered with ").rstrip(".")
-    return f"{named(provider)} has no endpoint for {provider.wire} there ({reason}); {_check_address(provider)}."
+    return f"{named(provider)} has no endpoint {which} there ({reason}); {_check_address(provider)}."
 
 
 def _check_address(provider: Provider) -> str:
