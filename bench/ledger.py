@@ -1,10 +1,10 @@
 """The ledger against the provider's own books: `python bench/ledger.py [--requests 100000]`.
 
-One gateway gets requests of all kinds (whole, streamed, responses, background, embeddings, conversations) with 5 % of
-faults at the provider, fallbacks, rescues, and 4 % of clients that disconnect at a random moment. Meanwhile further
-clients are processes that are killed in the middle of streams. Then every request that reached the provider is compared
-with its row: the same model and the same tokens where the provider reported them. The exit status is 1 if a row is
-missing, double or different.
+One gateway gets requests of all kinds (whole, streamed, responses, WebSockets, messages, compactions, background runs,
+embeddings, conversations) with 5 % of faults at the provider, fallbacks, rescues, and 4 % of clients that disconnect at
+a random moment. Meanwhile further clients are processes that are killed in the middle of streams. Then every request
+that reached the provider is compared with its row: the same model and the same tokens where the provider reported them.
+The exit status is 1 if a row is missing, double or different, or if a budget or limit still has a reservation.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from gateway_process import ROOT, running
 
 sys.path.insert(0, str(ROOT))
 from tests.fault.conftest import TOKEN, settings
-from tests.fault.ledger_load import Books, Load, compared, serve_books
+from tests.fault.ledger_load import LIMITS, Books, Load, compared, serve_books, still_reserved
 from tests.fault.provider import FaultProvider
 
 _PENDING = "openclaw_gateway_ledger_pending_rows"
@@ -37,7 +37,8 @@ async def measured(requests: int, processes: int, seed: int, state: Path) -> int
         retry = config["gateway"]["retry"]
         # A busy machine must not look like a fault of the provider.
         retry |= dict.fromkeys((key for key in retry if key.endswith("TimeoutMs")), 60_000) | {"maxRetries": 0}
-        config["gateway"]["drain"] = {"noticeMs": 0}
+        config["gateway"]["http"]["endpoints"]["messages"] = {"enabled": True}
+        config["gateway"] |= {"drain": {"noticeMs": 0}, **LIMITS}
         async with running(config, state) as gateway:
             base, headers = f"http://127.0.0.1:{gateway.port}", {"Authorization": f"Bearer {TOKEN}"}
             timeout = aiohttp.ClientTimeout(total=300)
@@ -50,6 +51,7 @@ async def measured(requests: int, processes: int, seed: int, state: Path) -> int
                 seconds = time.monotonic() - began
                 result = await compared(client, books, killed=load.killed, wait=60.0)
                 result.problems += await unsettled(client)
+                reserved = await still_reserved(client)
                 size = sum(file.stat().st_size for file in state.glob("gateway.sqlite*"))
         attempts = sum(map(len, books.entries.values()))
     print(f"{requests} requests in {seconds:.0f} s, {attempts} at the provider")
@@ -63,7 +65,8 @@ async def measured(requests: int, processes: int, seed: int, state: Path) -> int
     print(f"missing, double or different: {len(result.problems)}")
     for problem in result.problems[:20]:
         print(f"  {problem}")
-    return int(bool(result.problems))
+    print(f"still reserved of budgets and limits: {len(reserved)} {reserved or ''}")
+    return int(bool(result.problems or reserved))
 
 
 async def unsettled(client: aiohttp.ClientSession) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ import aiohttp
 from siege_provider import TEXT
 
 PAUSE = 0.4  # seconds, at most, between two requests of a client
+TICK = 0.02  # seconds between two looks at the clients' own delay
 LIMIT = 60.0  # seconds for an answer
 AFTERMATH = 12.0  # seconds in which a store that was away may still refuse: leases of dead instances last 10 s
 SHORT_KINDS = ("models", "chat", "embeddings")  # whose durations count
@@ -43,7 +44,10 @@ class Traffic:
 
     url: str
     token: str
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {"calm": [], "siege": []})
+    seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Durations of short requests, by phase."""
+    delays: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By how much the event loop of these clients was late, in seconds: the measurement's own part of `seconds`."""
     phase: str = "calm"
     done: Counter[str] = field(default_factory=Counter)
     inside_killed: int = 0
@@ -72,9 +76,17 @@ class Traffic:
     def excused(self, kind: str, began: float) -> bool:
         return any(window.kind == kind and window.covers(began, time.monotonic()) for window in self.windows)
 
-    def p99(self, phase: str) -> float:
-        """Milliseconds."""
-        seconds = self.seconds[phase]
+    async def watch_delays(self) -> None:
+        """Fill `delays` until it is cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + TICK
+            await asyncio.sleep(TICK)
+            self.delays[self.phase].append(clock() - due)
+
+    def p99(self, phase: str, measured: str = "seconds") -> float:
+        """Milliseconds, of `seconds` or `delays`."""
+        seconds = getattr(self, measured)[phase]
         return quantiles(seconds, n=100)[98] * 1000 if len(seconds) > 100 else float("nan")
 
     async def run(self) -> None:

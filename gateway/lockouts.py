@@ -7,7 +7,7 @@ from typing import Any
 from gateway.access.lockout import Lockout
 from gateway.access.release_spool import ReleaseSpool
 from gateway.access.release_sync import ReleaseSync
-from gateway.access.secret_strength import needs_budget
+from gateway.access.secret_strength import is_guessable, needs_budget
 from gateway.config.auth import AuthConfig, RateLimitConfig
 from gateway.config.root import Config
 from openclaw_ratelimit import (
@@ -37,6 +37,7 @@ def lockout_from(
     )
     delay = FailureDelay(_delay(limits))
     lockout = Lockout(limiter, delay=delay if limits.exempt_loopback else None, **options)
+    lockout.let_keys_forgive(enabled=not is_guessable(auth))
 
     def adjust(config: Config) -> None:
         auth = config.gateway.auth
@@ -44,6 +45,7 @@ def lockout_from(
         limiter.adjust(_policy(limits), budget=_budget(auth), while_away=limits.failure_mode)
         delay.policy = _delay(limits)
         lockout.exempt_loopback(delay if limits.exempt_loopback else None)
+        lockout.let_keys_forgive(enabled=not is_guessable(auth))
 
     return lockout, adjust
 

@@ -46,6 +46,6 @@ def _setup(generations: Generations, reloads: Reloads | None, state: Path) -> Se
     if reloads is None:
         return setup_in_force(Loaded(generations.config, config_file(None, env), state_directory=state, env=env))
     status = reloads.status
-    loaded = Loaded(generations.config, Path(status.path), status.ignored, status.inert, state, env)
+    loaded = Loaded(generations.config, Path(status.path), status.ignored, status.inert, state, env, status.warnings)
     refused = status.last is not None and status.last.status == "refused"
     return setup_in_force(loaded, status.last.problems if refused and status.last is not None else ())

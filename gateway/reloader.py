@@ -143,4 +143,6 @@ def read_first(load: Load, known: set[Path]) -> Read:
 
 def _status(loaded: Loaded, generation: int, since: float, last: Reload | None) -> ReloadStatus:
     watched = loaded.config.gateway.reload.mode != "off"
-    return ReloadStatus(str(loaded.path), generation, since, watched, loaded.ignored, loaded.inert, last)
+    return ReloadStatus(
+        str(loaded.path), generation, since, watched, loaded.ignored, loaded.inert, last, loaded.warnings
+    )

@@ -152,6 +152,11 @@ def test_the_overview_of_the_commands_is_that_of_the_modules():
     assert all(parser_of(name).description for name in COMMANDS)
 
 
+def test_the_readme_lists_every_command():
+    rows = re.findall(rf"^\| `{PROGRAM}[^|]*", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(rf"`{PROGRAM} (\w+)", "".join(rows))) == set(COMMANDS)
+
+
 def test_every_claim_about_security_names_a_proof_that_exists():
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     rows = [

@@ -1,6 +1,7 @@
 """Imports only go down, and each outside library stays in the packages that own it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,16 @@ def test_a_module_imports_from_below_only():
     paths = modules("gateway")
     assert len(paths) > 500
     assert [f"{path.relative_to(ROOT)}: {problem}" for path in paths for problem in problems_of(path)] == []
+
+
+def test_the_documented_layers_are_these():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| layer | what it does |")[2].partition("\n\n")[0]
+    rows = [set(re.findall(r"`(\w+)(?:\.py)?`", row.split("|")[1])) for row in table.splitlines()[2:]]
+    assert sorted(name for row in rows for name in row) == sorted(LEVEL.keys() - {"__main__", "ui"})
+    levels = [{LEVEL[name] for name in row} for row in rows]
+    assert all(len(row) == 1 for row in levels)
+    assert sorted(levels, key=max, reverse=True) == levels
 
 
 def test_the_servers_and_the_clients_half_of_aiohttp_are_not_mixed_by_attribute():

@@ -40,8 +40,10 @@ NAMES = {
     "RedisLink|RedisScript": "RedisClient, Script",
     "Stage|Verified|Visible": "EventFilter, ToolChoiceGuard, ReasoningFilter",
     "Standing|standings?": "LeaseState, LimitStatus",
+    "Link": "ReplicationLink",
     "Told|Trail": "EventPage, RunTrace",
     "begun|elsewhere|shut": "started, background_jobs, closed",
+    "bury": "fail_orphan",
     "listed": "content_is_array, list_…",
     "opened": "open_…",
     "places?": "index, slot, cursor",
@@ -57,7 +59,7 @@ PARTS = {
     "crossing|farewell": "stale keep-alive, stale_window",
     "hopeless|resting": "is_permanent, cooling down",
     "hurry|hurried": "force",
-    "debts|owe|owed": "defer, pending",
+    "[Dd]ebts?|owe|owed": "defer, pending",
     "newcomers?|speechless|strangers?|turnstile": "new connections, agents without a callable model, "
     "unauthenticated clients, keyed queue",
 }

@@ -7,20 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from msgspec import Struct
-
 from gateway.access.outcome import Authenticated, Credential, Outcome, Rejected
 from gateway.core.client_key import LENGTH, PREFIX, KeyRecord, digest_of
 from gateway.core.identity import Principal, Scope, granted
 
 _SHARED_PARTS = 1024
-
-
-class ClientKey(Struct, frozen=True, gc=False):
-    """One key as requests use it. `expires` is Unix time in seconds, None without an expiry."""
-
-    principal: Principal
-    expires: float | None
 
 
 class KeyReplica:
@@ -33,7 +24,7 @@ class KeyReplica:
     def __init__(self) -> None:
         self.loaded = False
         self.used: set[str] = set()
-        self._keys: dict[bytes, ClientKey] = {}
+        self._keys: dict[bytes, Principal] = {}
         self._digests: dict[str, bytes] = {}
 
     def __len__(self) -> int:
@@ -41,17 +32,17 @@ class KeyReplica:
 
     def principals(self) -> list[Principal]:
         """The owners of the keys."""
-        return [key.principal for key in self._keys.values()]
+        return list(self._keys.values())
 
-    def get(self, digest: bytes) -> ClientKey | None:
-        """The key with this SHA-256."""
+    def get(self, digest: bytes) -> Principal | None:
+        """The owner of the key with this SHA-256."""
         return self._keys.get(digest)
 
     def put(self, record: KeyRecord) -> None:
         """Add a key, or replace the one with its name."""
         self.drop(record.name)
         digest = bytes.fromhex(record.digest)
-        self._keys[digest] = client_key(record)
+        self._keys[digest] = principal_of(record)
         self._digests[record.name] = digest
 
     def drop(self, name: str) -> bytes | None:
@@ -76,7 +67,7 @@ class KeyRing:
         self, credential: Credential, declared: Iterable[KeyRecord], stored: KeyReplica, clock: Callable[[], float]
     ) -> None:
         self._credential = credential
-        self._declared = {bytes.fromhex(record.digest): client_key(record) for record in declared}
+        self._declared = {bytes.fromhex(record.digest): principal_of(record) for record in declared}
         self._stored = stored
         self._clock = clock
         self._wrong = Rejected("wrong", credential, why="wrong client key")
@@ -91,21 +82,21 @@ class KeyRing:
         if len(presented) != LENGTH or not presented.startswith(PREFIX):
             return None
         digest = digest_of(presented)
-        key = self._declared.get(digest) or self._stored.get(digest)
-        if key is None:
+        principal = self._declared.get(digest) or self._stored.get(digest)
+        if principal is None:
             return self._wrong if self._stored.loaded else self._unknown
-        if key.expires is not None and key.expires <= self._clock():
-            return Rejected("refused", self._credential, why=f"client key {key.principal.name} has expired")
-        if (name := key.principal.name) is not None:
-            self._stored.used.add(name)
-        return Authenticated(key.principal, self._credential)
+        if principal.expires is not None and principal.expires <= self._clock():
+            return Rejected("refused", self._credential, why=f"client key {principal.name} has expired")
+        if principal.name is not None:
+            self._stored.used.add(principal.name)
+        return Authenticated(principal, self._credential)
 
 
-def client_key(record: KeyRecord) -> ClientKey:
-    """The key of a record. Keys with equal scopes, agents and limits share these parts."""
+def principal_of(record: KeyRecord) -> Principal:
+    """The caller who uses the key of a record. Keys with equal scopes, agents and limits share these parts."""
     scopes = _shared(granted(frozenset(record.scopes)))
     is_admin = Scope.ADMIN in scopes
-    principal = Principal(
+    return Principal(
         name=record.name,
         scopes=scopes,
         owner=is_admin,
@@ -114,8 +105,8 @@ def client_key(record: KeyRecord) -> ClientKey:
         agents=None if record.agents is None else _shared(frozenset(record.agents)),
         limits=_shared(record.limits),
         budget=_shared(record.budget),
+        expires=record.expires,
     )
-    return ClientKey(principal, record.expires)
 
 
 @lru_cache(_SHARED_PARTS)

@@ -17,6 +17,7 @@ from gateway.access.client_keys import KeyReplica
 from gateway.core.client_key import KeyRecord, digest_of, new_key
 from gateway.core.errors import AlreadyExists, BadRequest, Unavailable
 from gateway.core.tracebacks import drop_tracebacks
+from gateway.observe.repeated_step import RepeatedStep
 from gateway.state.keys.store import MAX_KEYS, KeyStore, TooManyKeys
 
 log = structlog.get_logger(__name__)
@@ -65,8 +66,7 @@ class KeyRegistry:
         finally:
             task.cancel()
             await asyncio.wait({task})
-            with suppress(Unavailable):
-                await self._save_uses()
+            await self._try_to_save_uses()
 
     async def create(self, record: KeyRecord) -> str:
         """Store a new key. Returns it; nobody can read it again. The record's digest and time are filled in here.
@@ -173,18 +173,18 @@ class KeyRegistry:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         uses_due = loop.time() + _USES
+        reading, saving = RepeatedStep("read client keys"), RepeatedStep("store the last uses of client keys")
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY):
                     await self._wake.wait()
             self._wake.clear()
-            await self._step()
+            with reading.run():
+                await self._step()
             if loop.time() >= uses_due:
                 uses_due = loop.time() + _USES
-                try:
-                    await self._save_uses()
-                except Unavailable as error:
-                    drop_tracebacks(error)
+                with saving.run():
+                    await self._try_to_save_uses()
 
     async def _step(self) -> None:
         """Read what has changed and write what is not stored yet, as far as the store answers."""
@@ -248,6 +248,12 @@ class KeyRegistry:
                 version = await self._open_store.remove(name, digest)
             self._unsaved.pop(digest, None)
             self._tell(version, name)
+
+    async def _try_to_save_uses(self) -> None:
+        try:
+            await self._save_uses()
+        except Unavailable as error:  # the store's health reports it
+            drop_tracebacks(error)
 
     async def _save_uses(self) -> None:
         names, self.replica.used = self.replica.used, set()

@@ -86,12 +86,21 @@ class Lockout:
         self._limiter = limiter
         self._sleep = sleep
         self._delay = delay
+        self._keys_forgive = True
         self.announce: Callable[[str], Awaitable[None]] | None = None
         """Called with each key that an operator has released."""
 
     def exempt_loopback(self, delay: Delay | None) -> None:
         """Set or remove the delay; without one, direct loopback clients are counted and locked as others."""
         self._delay = delay
+
+    def let_keys_forgive(self, *, enabled: bool) -> None:
+        """Set whether a right client key clears failures as the owner's secret does.
+
+        It must not where that secret could be guessed: else the client of any key guesses without end, two tries, a
+        request with the key, two tries.
+        """
+        self._keys_forgive = enabled
 
     def locked(self) -> Sequence[tuple[str, float]]:
         """The clients' keys that are locked, and for how many more seconds."""
@@ -114,11 +123,13 @@ class Lockout:
             return None
         if outcome.credential is None:
             return outcome.principal
-        key = client.key
+        key, forgives = client.key, self._keys_forgive or outcome.principal.name is None
         if client.loopback and self._delay is not None:
-            if self._delay.has_failures(key):
+            if forgives and self._delay.has_failures(key):
                 self._delay.reset(key)
             return outcome.principal
+        if not forgives:  # nor is it a try of that secret, for which a turn would be needed
+            return None if self._limiter.locked_for(key) > 0 else outcome.principal
         return outcome.principal if self._limiter.succeed_now(key) else None
 
     async def admit(self, outcome: Outcome, client: ClientAddress) -> Principal:

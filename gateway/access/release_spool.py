@@ -82,6 +82,6 @@ def _entry(file: Path) -> tuple[str, float] | None:
         with file.open("rb") as stored:
             content: Any = loads(stored.read(_MAX_BYTES))
         key, written = content["key"], content["time"]
-    except (OSError, InvalidJSON, KeyError, TypeError):
+        return (key, float(written)) if isinstance(key, str) and isinstance(written, int | float) else None
+    except (OSError, InvalidJSON, KeyError, TypeError, OverflowError):
         return None
-    return (key, float(written)) if isinstance(key, str) and isinstance(written, int | float) else None

@@ -8,6 +8,7 @@ import structlog
 
 from gateway.access.lockout import Lockout
 from gateway.access.release_spool import ReleaseSpool
+from gateway.observe.repeated_step import RepeatedStep
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,9 @@ class ReleaseSync:
             log.warning("Other gateways on this machine can't read of a released lock", reason=str(error))
 
     async def _run(self) -> None:
+        step = RepeatedStep("read released locks")
         while True:
-            for release in await asyncio.to_thread(self.spool.read):
-                self._lockout.release_as_of(release.key, release.age)
+            with step.run():
+                for release in await asyncio.to_thread(self.spool.read):
+                    self._lockout.release_as_of(release.key, release.age)
             await asyncio.sleep(_INTERVAL)

@@ -21,6 +21,11 @@ def needs_budget(auth: AuthConfig) -> bool:
     limits = auth.rate_limit
     if not limits.global_per_minute or "global_per_minute" in limits.model_fields_set:
         return bool(limits.global_per_minute)
+    return is_guessable(auth)
+
+
+def is_guessable(auth: AuthConfig) -> bool:
+    """Whether the secret in force could be guessed."""
     secret = auth.token if auth.mode == "token" else auth.password
     return secret is None or not is_unguessable(secret.get_secret_value())
 

@@ -10,6 +10,7 @@ from gateway.config.memory import NO_REMOTE, MemoryConfig, MemorySearchConfig
 from gateway.config.providers import ModelsConfig, ProviderConfig
 from gateway.config.root import Config
 from gateway.upstream.catalog import CATALOG
+from gateway.wire import DEFAULT_UPSTREAM
 
 _DEFAULT = "openai"  # OpenClaw's
 _FORMATS = {"gemini": "google-generative-ai", "google": "google-generative-ai", "ollama": "ollama"}
@@ -57,7 +58,7 @@ def _settled(
     url = remote.base_url or (own and own.base_url) or (built_in.base_url if built_in else None)
     if remote == NO_REMOTE or not url:
         return search
-    api = _FORMATS.get(maker, "openai-completions")
+    api = _FORMATS.get(maker, DEFAULT_UPSTREAM)
     row = ProviderConfig(base_url=url, api_key=remote.api_key, api=api, headers=remote.headers)
     name = next((name for name, other in rows.items() if other == row), "")
     number = 1

@@ -5,7 +5,6 @@ changed, which is checked at most once a second: editing `AGENTS.md` needs no re
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +79,7 @@ class Prompt:
 
     def _read(self) -> tuple[tuple[object, ...], str]:
         paths = [self._workspace / name for name in FILES] if self._workspace else []
-        stamp = tuple((stat.st_mtime_ns, stat.st_size) if (stat := _stat(path)) else None for path in paths)
+        stamp = tuple(_stamp(path) for path in paths)
         if stamp == self._stamp:
             return stamp, self._rendered
         files = {}
@@ -98,8 +97,10 @@ class Prompt:
         return stamp, render(self._text, files, self._caps)
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes with a file: with another mode, which may make it readable, only the inode's time. None: no file."""
     try:
-        return path.stat()
+        stat = path.stat()
     except OSError:
         return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

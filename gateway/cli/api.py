@@ -5,6 +5,7 @@ import ssl
 import sys
 import time
 import urllib.request
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from gateway.config.gateway import GatewayConfig
 from gateway.core.jsonio import InvalidJSON, NotAnObject, loads
 
 _NEW_CERTIFICATE = 2.0  # seconds until a gateway has taken over a replaced certificate
+_UNAUTHORIZED = (
+    "; give this command the gateway's own token or password: --config FILE, OPENCLAW_GATEWAY_TOKEN or "
+    "OPENCLAW_GATEWAY_PASSWORD"
+)
 _TIMEOUT = 60.0  # seconds; a reload may wait for tool servers
 
 
@@ -37,7 +42,10 @@ def chosen_url(given: str | None, gateway: GatewayConfig) -> str | None:
 def ask(
     method: str, url: str, gateway: GatewayConfig, *, body: object = None, timeout: float = _TIMEOUT
 ) -> dict[str, Any]:
-    """The gateway's JSON, or `problem` and the error's `code`. `body` is sent as JSON."""
+    """The gateway's JSON; else `problem`, the status and what is wrong, with `code` and `message` of a gateway's error.
+
+    `body` is sent as JSON.
+    """
     headers = credential(gateway)
     data = None if body is None else json.dumps(body).encode()
     if data is not None:
@@ -51,7 +59,11 @@ def ask(
 
 
 def credential(gateway: GatewayConfig) -> dict[str, str]:
-    """The header with the configuration's own credential; empty without one."""
+    """The header with the configuration's own credential; empty without one. A generated token opens no gateway, and a
+    wrong one would count as a failure.
+    """
+    if gateway.auth.generated:
+        return {}
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     return {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
 
@@ -86,9 +98,9 @@ def _answer(request: urllib.request.Request, url: str, gateway: GatewayConfig, t
         return {"problem": f"what answers at {url} is no openclaw-gateway; check the port, or --url"}
     except HTTPError as error:
         body = error.read().decode("utf-8", "replace")
-        return {"problem": f"{error.code} {body}", **_error_of(body)}
+        return {"problem": problem_in(body, error.code), **_error_of(body)}
     except (URLError, OSError, HTTPException) as error:
-        return {"problem": f"no gateway answers at {url}: {error}"}
+        return {"problem": f"no gateway answers at {url}: {getattr(error, 'reason', error)}"}
 
 
 def answer_in(body: bytes) -> dict[str, Any]:
@@ -111,6 +123,13 @@ def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(Path(certificate).expanduser())
     return context
+
+
+def problem_in(body: str, status: int) -> str:
+    """The status, the message and the code of an error, the whole body if that is no error of a gateway."""
+    error = _error_of(body)
+    code = f" ({error['code']})" if error.get("code") else ""
+    return f"{status} {error.get('message', body)}{code}{_UNAUTHORIZED if status == HTTPStatus.UNAUTHORIZED else ''}"
 
 
 def _error_of(body: str) -> dict[str, Any]:

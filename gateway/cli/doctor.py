@@ -121,7 +121,7 @@ def _ask(args: argparse.Namespace, path: Path | None, ids: frozenset[str]) -> li
     if names or not args.only:
         answer = ask("GET", f"{base}/api/v1/doctor?{urlencode(query)}", config.gateway)
         if "problem" in answer:
-            print(printable(str(answer.get("message") or answer["problem"]), lines=True), file=sys.stderr)
+            print(printable(str(answer["problem"]), lines=True), file=sys.stderr)
             return None
         findings += map(Finding.from_dict, answer["findings"])
     # A newer gateway may have ids that this program does not know.

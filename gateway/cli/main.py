@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.cli.signals import ignore_harmless
 from gateway.core.errors import ConfigError
@@ -62,16 +62,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         _overview().parse_args([name])
     if name == "serve" and argv is None:  # the process is this command's own
         ignore_harmless()
-    parser = argparse.ArgumentParser(prog=PROGRAM)
+    parser = _Parser(prog=PROGRAM)
     try:
         command = _command(name)
-        command.add_parser(parser.add_subparsers(dest="command", required=True))
+        command.add_parser(parser.add_subparsers(dest="command", required=True, parser_class=_Parser))
         return command.run(parser.parse_args([name, *words]))
     except ConfigError as error:
         print_problems(error)
         return EXIT_CONFIG
     except KeyboardInterrupt:
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Lets the parser of the command or action report what it does not know, with its own usage.
+
+    argparse leaves that to the outermost parser, whose usage names none of the command's options.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See ArgumentParser; there is nothing unknown in what it returns."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
 
 def _command(name: str) -> Command:

@@ -17,6 +17,8 @@ from gateway.generations import Generations
 
 log = structlog.get_logger(__name__)
 
+_STOPPING = "The gateway is stopping."
+
 
 class Parent:
     """See `Reloads`: the parent loads configurations for all of its workers."""
@@ -27,6 +29,7 @@ class Parent:
         self._asked: deque[asyncio.Future[Reload]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._generations: Generations | None = None
+        self._has_ended = False
         # Later output to standard output goes to standard error.
         self._output = os.dup(sys.stdout.fileno())
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -38,9 +41,14 @@ class Parent:
 
     async def reload(self, _trigger: Trigger) -> Reload:
         """See `Reloads`. Raises Unavailable when the parent has ended."""
+        if self._has_ended:
+            raise Unavailable(_STOPPING)
+        try:
+            messages.write_all(self._output, messages.RELOAD)
+        except BrokenPipeError:
+            raise Unavailable(_STOPPING) from None
         answer: asyncio.Future[Reload] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
-        messages.write_all(self._output, messages.RELOAD)
         return await answer
 
     def listen(self, stop: Stop) -> None:
@@ -54,8 +62,10 @@ class Parent:
             if not data:
                 loop.remove_reader(pipe)
                 stop.abandon()
+                self._has_ended = True
                 for answer in self._asked:
-                    answer.set_exception(Unavailable("The gateway is stopping."))
+                    if not answer.done():
+                        answer.set_exception(Unavailable(_STOPPING))
                 self._asked.clear()
             for kind, value in self._messages.feed(data):
                 self._receive(kind, value, stop)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.api import ask, chosen_url
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import load
+from gateway.core.client_key import format_time
 from gateway.core.printable import printable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     answer = ask("POST", f"{base}/api/v1/reload", gateway)
     if "problem" in answer:
-        print(printable(str(answer.get("message") or answer["problem"]), lines=True), file=sys.stderr)
+        print(printable(str(answer["problem"]), lines=True), file=sys.stderr)
         return 1
     print(json.dumps(answer, indent=2) if args.json else report(answer))
     return 0
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 def report(status: dict[str, Any]) -> str:
     """What `GET /api/v1/config` says, in one line or two."""
     last = status["last_reload"]
-    lines = [f"generation {status['generation']}"]
+    lines = [f"generation {status['generation']} since {format_time(status['since'])}"]
     if last:
         lines[0] += f", last reload {last['status']}"
         lines += [f"refused: {problem}" for problem in last["problems"]]

@@ -26,6 +26,9 @@ from gateway.monitoring import OtherProcesses
 from gateway.observe import log as logs
 from gateway.validation.certificates import tls_files
 
+_SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that decodes in Python gives way to the event loop, which waits for the interpreter
+several times per request. Python's default is 5 ms."""
 _HOSTS = {"loopback": "127.0.0.1", "auto": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104  what `lan` means
 
 
@@ -78,6 +81,7 @@ async def serve_until_stopped(
     gc.collect()
     gc.freeze()
     gc.set_threshold(20000, 20, 100)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     serving()
     async with returning_free_pages():
         await stop.requested.wait()

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import urllib.request
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
 _TIMEOUT = 5.0  # seconds
+_AWAY = "no"
 _NO_HTTP = "it speaks no HTTP; with TLS, name an https URL"
 
 
@@ -52,24 +54,25 @@ def run(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     # Half a second that a health check must not cost.
     from gateway.cli.api import ask, base_url, trust  # noqa: PLC0415
-    from gateway.config.gateway import GatewayConfig  # noqa: PLC0415
     from gateway.config.load import load  # noqa: PLC0415
 
     try:
-        gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+        loaded = load(Path(args.config) if args.config else None, os.environ)
     except ConfigError as error:
         print("config  the file is refused; a running gateway goes on with the last one that it accepted")
         print_problems(error)
-        port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
-        _print_readiness((args.url or f"http://127.0.0.1:{port or GatewayConfig().port}").rstrip("/"))
+        _print_readiness_beside_refused(args)
         return EXIT_CONFIG
+    gateway = loaded.config.gateway
     base = (args.url or base_url(gateway)).rstrip("/")
     if args.ready or not base.startswith(("http://", "https://")):
         return 0 if _print_readiness(base, trust(gateway, f"{base}/")) else 1
     status = ask("GET", f"{base}/api/v1/status", gateway, timeout=_TIMEOUT)
     if "problem" in status:
-        _print_readiness(base, trust(gateway, f"{base}/"))
-        print(printable(status["problem"]), file=sys.stderr)
+        if _print_readiness(base, trust(gateway, f"{base}/")) is not None:
+            print(printable(status["problem"]), file=sys.stderr)
+        elif not (args.url or loaded.path.exists()):
+            print(f"There is no {printable(str(loaded.path))}, so this is the default port.", file=sys.stderr)
         return 1
     if args.json:
         print(json.dumps(status, indent=2))
@@ -86,10 +89,27 @@ def _print(status: dict[str, Any], models: dict[str, Any]) -> None:
     print_fields([("ready", readiness_of(status)), ("agents", agents), *fields_of(status)])
 
 
-def _print_readiness(base: str, context: "ssl.SSLContext | None" = None) -> bool:
+def _print_readiness_beside_refused(args: argparse.Namespace) -> None:
+    """Ask the gateway that may run with an earlier version of a file that is refused."""
+    from gateway.config import document  # noqa: PLC0415
+    from gateway.config.environment import config_file  # noqa: PLC0415
+    from gateway.config.gateway import GatewayConfig  # noqa: PLC0415
+
+    port: Any = os.environ.get("OPENCLAW_GATEWAY_PORT")
+    if not (args.url or port):
+        file = config_file(Path(args.config) if args.config else None, os.environ)
+        with suppress(ConfigError, LookupError, TypeError):  # it may be no JSON5, or name no port
+            port = document.read(file, os.environ)["gateway"]["port"]
+    base = args.url or f"http://127.0.0.1:{port or GatewayConfig().port}"
+    if _print_readiness(base.rstrip("/")) is None and not (args.url or port):
+        print("This is the default port, as the file's can't be read; or name the gateway by --url.", file=sys.stderr)
+
+
+def _print_readiness(base: str, context: "ssl.SSLContext | None" = None) -> bool | None:
+    """Whether it is ready, None if nobody answers."""
     ready, text = _get(f"{base}/readyz", context)
     print(f"ready   {printable(text)}")
-    return ready
+    return None if text == _AWAY else ready
 
 
 def _get(url: str, context: "ssl.SSLContext | None" = None) -> tuple[bool, str]:
@@ -103,5 +123,5 @@ def _get(url: str, context: "ssl.SSLContext | None" = None) -> tuple[bool, str]:
     except (HTTPException, ConnectionResetError):
         return False, _NO_HTTP
     except (URLError, OSError) as error:
-        print(f"no gateway answers at {url}", file=sys.stderr)
-        return False, str(error)
+        print(f"no gateway answers at {url}: {getattr(error, 'reason', error)}", file=sys.stderr)
+        return False, _AWAY

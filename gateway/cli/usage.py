@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 
-from gateway.cli.api import answer_in, chosen_url, credential, open_url
+from gateway.cli.api import answer_in, chosen_url, credential, open_url, problem_in
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import print_table
 from gateway.config.load import load
-from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.jsonio import InvalidJSON
 from gateway.core.printable import printable
 
 if TYPE_CHECKING:
@@ -64,17 +64,10 @@ def run(args: argparse.Namespace) -> int:
     except InvalidJSON:
         print(f"what answers at {base} is no openclaw-gateway; check the port, or --url", file=sys.stderr)
     except HTTPError as error:
-        print(printable(_message(error.read().decode("utf-8", "replace"), error.code)), file=sys.stderr)
+        print(printable(problem_in(error.read().decode("utf-8", "replace"), error.code)), file=sys.stderr)
     except (URLError, OSError) as error:
-        print(f"no gateway answers at {base}: {error}", file=sys.stderr)
+        print(f"no gateway answers at {base}: {getattr(error, 'reason', error)}", file=sys.stderr)
     return 1
-
-
-def _message(body: str, status: int) -> str:
-    try:
-        return f"{status} {loads(body.encode())['error']['message']}"
-    except (ValueError, LookupError, TypeError):
-        return f"{status} {body}"
 
 
 def _print(response: Any, form: str) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 import msgspec
@@ -18,6 +19,7 @@ from gateway.metrics.catalog import FAMILIES
 from gateway.metrics.merge import Merged
 from gateway.metrics.registry import Snapshot
 from gateway.monitoring import OtherProcesses, Source
+from gateway.observe.repeated_step import RepeatedStep
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +58,7 @@ class MetricsHub:
             self._count += 1
             reader = asyncio.create_task(self._read(self._count, ours), name=f"metrics of worker process {self._count}")
             self._readers.add(reader)
-            reader.add_done_callback(self._readers.discard)
+            reader.add_done_callback(self._ended)
             yield theirs.fileno(), {**environment, _VARIABLE: str(theirs.fileno())}
 
     async def close(self) -> None:
@@ -65,6 +67,11 @@ class MetricsHub:
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
+
+    def _ended(self, reader: "asyncio.Task[None]") -> None:
+        self._readers.discard(reader)
+        if not reader.cancelled() and (error := reader.exception()) is not None:
+            log.error("The metrics of a worker can't be read", exc_info=error)
 
     async def _read(self, process: int, ours: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=ours)
@@ -87,46 +94,68 @@ class ParentMetrics:
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
-        self._turn = asyncio.Lock()
-        self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        # The scrapes that wait for an answer, which come in this order; one that was given up is still in it.
+        self._waiting: deque[asyncio.Future[bytes]] = deque()
 
     @contextlib.asynccontextmanager
     async def sharing(self, own: Source) -> AsyncIterator[None]:
         """Send this process's metrics until the end, and once more then."""
-        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
+        reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
         pushing = asyncio.create_task(self._push(own), name="send metrics to the parent")
+        answers = asyncio.create_task(self._read(reader), name="receive the metrics of all workers")
         try:
             yield
         finally:
             pushing.cancel()
-            await asyncio.wait({pushing})
+            answers.cancel()
+            await asyncio.wait({pushing, answers})
             with contextlib.suppress(ConnectionError):
                 await self._put(own(), asks=False)
             self._writer.close()
 
     async def total(self, own: Snapshot) -> Snapshot:
         """The metrics of all. Raises TimeoutError, ConnectionError or EOFError if the parent does not answer."""
-        if self._reader is None:
-            raise ConnectionError("the parent is not connected")
-        async with asyncio.timeout(_TIMEOUT), self._turn:
-            await self._put(own, asks=True)
-            return _SNAPSHOTS.decode(await _receive(self._reader))
+        answer = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(_TIMEOUT):
+            await self._put(own, asks=True, answer=answer)
+            return _SNAPSHOTS.decode(await answer)
 
     async def _push(self, own: Source) -> None:
-        try:
-            while True:
-                await asyncio.sleep(_PUSH_INTERVAL)
-                async with self._turn:
+        step = RepeatedStep("send metrics to the parent")
+        while True:
+            await asyncio.sleep(_PUSH_INTERVAL)
+            with step.run():
+                try:
                     await self._put(own(), asks=False)
-        except ConnectionError:
-            log.warning("Metrics can't be sent to the parent")
+                except ConnectionError:
+                    log.warning("Metrics can't be sent to the parent")
+                    return
 
-    async def _put(self, snapshot: Snapshot, *, asks: bool) -> None:
+    async def _put(self, snapshot: Snapshot, *, asks: bool, answer: "asyncio.Future[bytes] | None" = None) -> None:
         if self._writer is None or self._writer.is_closing():
             raise ConnectionError("the parent is not connected")
         _send(self._writer, _ENCODER.encode(_Message(snapshot, asks)))
+        if answer is not None:
+            self._waiting.append(answer)
         await self._writer.drain()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Give each answer to the scrape that it is for."""
+        try:
+            while True:
+                data = await _receive(reader)
+                if not (answer := self._waiting.popleft()).done():
+                    answer.set_result(data)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            log.warning("The parent has closed the connection for metrics")
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+            for answer in self._waiting:
+                if not answer.done():
+                    answer.set_exception(ConnectionError("the parent is not connected"))
+                    answer.exception()  # its scrape may not have come to wait for it
 
 
 def parent_metrics(environment: Mapping[str, str]) -> OtherProcesses | None:

@@ -1,6 +1,7 @@
 """The parent's side of a reload with workers: all prepare the configuration, then all put it in force, or none."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Protocol
 
@@ -42,6 +43,7 @@ class WorkerReloads:
         self._status = status
         self._pipes = pipes
         self._has: dict[int, Loaded] = {}
+        self._lives: Counter[int] = Counter()  # how often each worker has been started
         self._replies: dict[int, asyncio.Future[tuple[str, ...]]] = {}
         self.on_request: Callable[[int], None] = lambda _: None
         """Called with the number of a worker whose client asks for a reload; it is answered by `answer`."""
@@ -49,6 +51,7 @@ class WorkerReloads:
     def first_message(self, number: int) -> bytes:
         """What a worker reads before anything else."""
         self._has[number] = self._in_force
+        self._lives[number] += 1
         return messages.message(messages.PREPARE, (self._in_force, self._status))
 
     def has_served(self, number: int) -> None:
@@ -77,6 +80,7 @@ class WorkerReloads:
     async def apply(self, loaded: Loaded, _generation: int) -> None:
         """Put a configuration in force in all workers. Raises ConfigError if one can't prepare it: none has it then."""
         numbers = self._pipes.serving - self._replies.keys()  # those catch up with this one too
+        lives = self._lives.copy()
         replies = await self._ask(numbers, messages.message(messages.PREPARE, loaded))
         problems = [text for reply in replies.values() for text in reply]
         for number in sorted(numbers - replies.keys()):
@@ -87,8 +91,12 @@ class WorkerReloads:
                 self._pipes.send(number, messages.DISCARD)
             raise ConfigError(tuple(dict.fromkeys(problems)))
         self._in_force = loaded
-        self._has.update(dict.fromkeys(numbers, loaded))
-        await self._ask(numbers & self._pipes.serving, messages.COMMIT)
+        serving = self._pipes.serving
+        prepared = {number for number in numbers & serving if self._lives[number] == lives[number]}
+        self._has.update(dict.fromkeys(prepared, loaded))
+        for number in serving - prepared - self._replies.keys():  # they began to serve meanwhile
+            self._catch_up(number)
+        await self._ask(prepared, messages.COMMIT)
 
     async def _ask(self, numbers: Collection[int], data: bytes) -> dict[int, tuple[str, ...]]:
         """The replies of these workers: problems or (). A worker that ends meanwhile has none, one that hangs is left
@@ -108,10 +116,17 @@ class WorkerReloads:
 
     def _catch_up(self, number: int) -> None:
         """Give one worker the configuration in force. No other one waits for it."""
-        wanted = self._in_force
-        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        wanted, loop = self._in_force, asyncio.get_running_loop()
+        reply = self._replies[number] = loop.create_future()
+
+        def give_up() -> None:
+            log.error("Worker does not prepare the configuration and is restarted", worker=number, after_s=_TIMEOUT)
+            self._pipes.kill(number)
+
+        limit = loop.call_later(_TIMEOUT, give_up)
 
         def replied(reply: "asyncio.Future[tuple[str, ...]]") -> None:
+            limit.cancel()
             if problems := reply.result():
                 log.error("Worker can't use the configuration and is restarted", worker=number, problems=problems)
                 self._pipes.kill(number)

@@ -134,6 +134,8 @@ class Workers:
                 return
             if not self._announced:
                 self._status = status if status > 0 else 1
+                if status < 0:  # else the worker itself reports what is wrong
+                    log.error("Worker was killed before it served, so the gateway ends", worker=number, status=status)
                 self._stop(INTERRUPT)
                 return
             delay = delays.after(loop.time() - started if served else 0.0)

@@ -7,27 +7,35 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyjson5
 
+from gateway.config.duplicates import duplicates
+from gateway.config.problems import Problem
 from gateway.core.errors import ConfigError
 
 _MAX_DEPTH = 10
 _MAX_BYTES = 2 * 1024 * 1024
+_MAX_DUPLICATES = 20  # of one file; who has more corrects these first
 _OFFSET = re.compile(r"near (\d+)")
 
 
-def read(file: Path, env: Mapping[str, str], files: set[Path] | None = None) -> dict[str, Any]:
+def read(
+    file: Path, env: Mapping[str, str], files: set[Path] | None = None, warnings: list[Problem] | None = None
+) -> dict[str, Any]:
     """The file's top-level object. Raises ConfigError naming file, line and column.
 
     Included files must be in the directory of `file` or below, or below a directory of `OPENCLAW_INCLUDE_ROOTS`. The
-    paths of all of them are added to `files`, those of files that can't be read included.
+    paths of all of them are added to `files`, those of files that can't be read included. Keys that an object has more
+    than once are added to `warnings`.
     """
     files = set() if files is None else files
+    warnings = [] if warnings is None else warnings
     roots = [file.parent, *(Path(root) for root in env.get("OPENCLAW_INCLUDE_ROOTS", "").split(os.pathsep) if root)]
-    reading = _Reading([root.resolve() for root in roots], files)
+    reading = _Reading([root.resolve() for root in roots], files, warnings)
     tree = reading.included(reading.parsed(file), (file.resolve(),))
     if not isinstance(tree, dict):
         raise ConfigError((f"{file}: must hold one object: {{ … }}",))
@@ -36,15 +44,21 @@ def read(file: Path, env: Mapping[str, str], files: set[Path] | None = None) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One reading of a file and of those that it includes: where they may be, and where they were."""
+    """One reading of a file and of those that it includes: where they may be, where they were, what is odd in them."""
 
     roots: list[Path]
     files: set[Path]
+    warnings: list[Problem]
 
     def parsed(self, file: Path) -> Any:
         """The content of one file. Raises ConfigError."""
         self.files.add(file)
-        return _parsed(file)
+        text = _text(file)
+        value = _parsed(file, text)
+        for one in islice(duplicates(text), _MAX_DUPLICATES):
+            lines = f"appears in line {one.first} and again in line {one.last} of {file}"
+            self.warnings.append(Problem(one.path, f"{lines}, and only the last one counts; remove the others"))
+        return value
 
     def included(self, value: Any, chain: tuple[Path, ...]) -> Any:
         """`value` with every `{$include: file or files, …siblings}` replaced; siblings win over what is included.
@@ -80,15 +94,18 @@ class _Reading:
         return file
 
 
-def _parsed(file: Path) -> Any:
+def _text(file: Path) -> str:
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise ConfigError((f"{file}: is larger than 2 MB; split it with $include",))
-        text = file.read_text(encoding="utf-8-sig")
+        return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError((f"{file}: can't be read ({error.strerror})",)) from None
     except UnicodeDecodeError:
         raise ConfigError((f"{file}: is not UTF-8 text",)) from None
+
+
+def _parsed(file: Path, text: str) -> Any:
     try:
         return pyjson5.decode(text)
     except pyjson5.Json5Exception as error:

@@ -36,7 +36,7 @@ class Loaded:
 
     `ignored` names top-level sections that this gateway does not serve; `inert` are paths of keys that the file sets
     and that have no effect; `env` is the environment with the file's own `env` section below it. `warnings` are about
-    values that are left out.
+    values that are left out, and duplicate keys.
     """
 
     config: Config
@@ -71,7 +71,8 @@ def load(
     is_usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
     state = state_directory(env)
     files |= {file, state / ".env"}
-    tree = {} if is_usual and not file.exists() else document.read(file, env, files)
+    duplicates: list[Problem] = []
+    tree = {} if is_usual and not file.exists() else document.read(file, env, files, duplicates)
     ours, ignored, problems = _sections(tree)
     variables = ours.pop("env", None)
     if isinstance(variables, dict) and "shellEnv" in variables:
@@ -87,7 +88,12 @@ def load(
     walk = Walk(resolver)
     resolver.secrets = _secrets(ours.pop("secrets", {}), walk, resolver)
     clean = walk.section(ours, Config, "")
-    warnings = [*resolver.warnings, *_resolve_key_names(clean, resolver), *leave_out_unneeded(clean, resolver)]
+    warnings = [
+        *duplicates,
+        *resolver.warnings,
+        *_resolve_key_names(clean, resolver),
+        *leave_out_unneeded(clean, resolver),
+    ]
     if isinstance(clean.get("agents"), dict):
         # Here already, so that problems of an agent name a path that is in the tree.
         clean["agents"] = gathered(clean["agents"])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gateway.config.problems import Problem
+
 Trigger = Literal["file", "signal", "request"]
 """A watched file changed, SIGHUP arrived, or the API asked."""
 
@@ -24,8 +26,8 @@ class Reload:
 @dataclass(frozen=True, slots=True)
 class ReloadStatus:
     """`generation` counts the configurations that have been in force, beginning with 1; this one is in force since
-    Unix time `since`. `watched` says whether changed files are loaded by themselves. `ignored` and `inert` are those of
-    `Loaded`. `last` is None before any attempt.
+    Unix time `since`. `watched` says whether changed files are loaded by themselves. `ignored`, `inert` and `warnings`
+    are those of `Loaded`. `last` is None before any attempt.
     """
 
     path: str
@@ -35,6 +37,7 @@ class ReloadStatus:
     ignored: tuple[str, ...] = ()
     inert: tuple[str, ...] = ()
     last: Reload | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 class Reloads(Protocol):

@@ -65,7 +65,8 @@ class Principal:
     without authentication. `scopes` are the declared names, unknown ones included. An `owner` has the operator's own
     rights. A `shared_secret` caller presented the gateway's token or password, so headers can't narrow its scopes.
     `is_admin` means that the configuration or an administrator has made this user an administrator. `agents` are the
-    ids of the agents that it may use, None for all. `limits` and `budget` are its own, None without any.
+    ids of the agents that it may use, None for all. `limits` and `budget` are its own, None without any. `expires` is
+    the Unix time in seconds at which its key expires, None if it never does.
     """
 
     name: str | None
@@ -76,6 +77,7 @@ class Principal:
     agents: frozenset[str] | None = None
     limits: ClientLimits | None = None
     budget: ClientBudget | None = None
+    expires: float | None = None
     _granted: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,9 @@ T = TypeVar("T")
 RawFields = dict[str, msgspec.Raw]
 """An object whose values are still JSON text."""
 
+NOT_JSON = "not valid JSON at "
+"""How the message of InvalidJSON begins for a text that is no JSON at all; its position follows."""
+
 
 class InvalidJSON(ValueError):
     """Not JSON, or JSON of another shape. The message names the position but does not quote the text."""
@@ -55,7 +58,7 @@ def loads_tolerant(data: bytes) -> Any:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
         position = f"line {error.lineno}, column {error.colno}"
-        raise InvalidJSON(f"not valid JSON at {position}") from None
+        raise InvalidJSON(f"{NOT_JSON}{position}") from None
     except InvalidJSON:
         raise
     except ValueError:  # Python limits the digits of an integer (`sys.set_int_max_str_digits`)

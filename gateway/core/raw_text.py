@@ -38,7 +38,9 @@ def is_empty(raw: RawText) -> bool:
 
 def is_blank(raw: RawText) -> bool:
     """Whether it is empty or white space; its first character nearly always decides."""
-    if isinstance(raw, Raw) and memoryview(raw)[1] in _SOLID:
+    if isinstance(raw, str):
+        return not raw or raw.isspace()
+    if memoryview(raw)[1] in _SOLID:
         return False
     text = text_of(raw)
     return not text or text.isspace()

@@ -12,7 +12,8 @@ from gateway.doctor.finding import Finding
 from gateway.doctor.reach import MAX_SKEW
 from gateway.doctor.setup import Setup
 from gateway.doctor.shared_store import named
-from gateway.state.redis_client import Client, RedisClient, open_redis
+from gateway.state.connect import Client
+from gateway.state.redis_client import RedisClient, open_redis
 from gateway.state.script import load_script
 
 PROBE = load_script(__file__, "redis_probe")

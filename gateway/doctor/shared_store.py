@@ -8,7 +8,8 @@ from gateway.config.redis_url import RedisAddress, redis_address
 from gateway.core.errors import Unavailable
 from gateway.doctor.finding import Finding
 from gateway.doctor.setup import Setup
-from gateway.state.redis_client import Client, RedisClient, open_redis
+from gateway.state.connect import Client
+from gateway.state.redis_client import RedisClient, open_redis
 
 MIN_VERSION = (6, 2)
 MAX_LATENCY = 0.02

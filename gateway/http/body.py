@@ -4,15 +4,17 @@ Only handlers of authenticated requests call it.
 """
 
 import asyncio
+import io
 from collections.abc import Iterator
 
 from aiohttp import web
 
 from gateway.core.content_coding import CODINGS, BrokenCoding, ContentDecoder, StackedDecoder
-from gateway.core.errors import BadRequest, PayloadTooLarge, RequestTimeout, UnsupportedCoding
+from gateway.core.errors import BadRequest, Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedCoding
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.large_bodies import LARGE, BodyReservation, reserved
 from gateway.http.quota import identity
+from gateway.http.server.connections import ClientConnection
 
 _MAX_PIECE = 64 * 1024  # bytes that are decompressed before other requests have their turn
 _MAX_CODINGS = 3  # of one body; nobody has a reason for two
@@ -33,12 +35,17 @@ async def read_body(request: web.Request, limit: int, within: float, *, token_id
     """
     declared = request.content_length or 0
     if declared > limit:
+        _discard(request)
         raise PayloadTooLarge("Payload too large")
     decoder = _decoder(request, limit) if "Content-Encoding" in request.headers else None
     reservation: BodyReservation | None = None
     if declared > LARGE:
         reservation = _reserved(request, token_ids)
-        reservation.grow(declared)
+        try:
+            reservation.grow(declared)
+        except Overloaded:
+            _discard(request)
+            raise
     content = request.content
     if "Expect" in request.headers:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -54,6 +61,7 @@ async def read_body(request: web.Request, limit: int, within: float, *, token_id
             if decoder is None:
                 while part := await content.readany():
                     body.add(part)
+                    await body.turn()
             else:
                 await _decode(request, limit, decoder, body)
     except TimeoutError:
@@ -61,6 +69,11 @@ async def read_body(request: web.Request, limit: int, within: float, *, token_id
     except web.PayloadAccessError:
         raise BadRequest("The request body ended early.") from None
     return body.joined()
+
+
+def _discard(request: web.Request) -> None:
+    if isinstance(request.protocol, ClientConnection) and not request.content.is_eof():
+        request.protocol.discard_body(request)
 
 
 async def _decode(request: web.Request, limit: int, decoder: Decoder, body: "_Body") -> None:
@@ -72,7 +85,7 @@ async def _decode(request: web.Request, limit: int, decoder: Decoder, body: "_Bo
                 raise PayloadTooLarge("Payload too large")
             for piece in _pieces(decoder, part):
                 body.add(piece)
-                await asyncio.sleep(0)
+                await (body.turn() if body.is_large else asyncio.sleep(0))
         decoder.finish()
     except BrokenCoding as error:
         coding = request.headers["Content-Encoding"]
@@ -112,7 +125,7 @@ class _Body:
         self._limit = limit
         self._reservation = reservation
         self._parts: list[bytes] = []
-        self._large: bytearray | None = None
+        self._large: io.BytesIO | None = None
         self._size = 0
 
     def add(self, part: bytes) -> None:
@@ -129,13 +142,23 @@ class _Body:
         if self._large is None:
             part = b"".join([*self._parts, part])
             self._parts.clear()
-            self._large = bytearray()
+            self._large = io.BytesIO()
         self._reservation.count(part)
-        self._large += part
+        self._large.write(part)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is large so far."""
+        return self._large is not None
+
+    async def turn(self) -> None:
+        """Wait until it may add more."""
+        if self._reservation is not None:
+            await self._reservation.turn()
 
     def joined(self) -> bytes:
         """The whole body."""
-        return b"".join(self._parts) if self._large is None else bytes(self._large)
+        return b"".join(self._parts) if self._large is None else self._large.getvalue()  # without a copy
 
 
 def _reserved(request: web.Request, token_ids: int) -> BodyReservation:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.quota_policies import is_budget
+from gateway.observe.repeated_step import RepeatedStep
 from gateway.state.budget_windows import BudgetWindow, BudgetWindows
 from openclaw_ratelimit import Quota, WindowRecord
 
@@ -44,9 +45,11 @@ class _Book:
         self._quota.take_changes(is_budget)  # from here on they are noted
 
     async def write_behind(self, interval: float) -> None:
+        step = RepeatedStep("store what budgets have used")
         while True:
             await asyncio.sleep(interval)
-            await self.write()
+            with step.run():
+                await self.write()
 
     async def write(self) -> None:
         for record in self._quota.take_changes(is_budget):

@@ -9,12 +9,12 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gateway.access.client_keys import client_key
+from gateway.access.client_keys import principal_of
 from gateway.access.key_registry import KeyRegistry
 from gateway.core.identity import Principal
 from gateway.dispatch.snapshot import Snapshot
 from gateway.http.budget_alerts import Seen
-from gateway.http.quota_policies import client_policies, is_budget
+from gateway.http.quota_policies import client_policies, is_budget, is_named
 from openclaw_ratelimit import Quota, QuotaPolicy, QuotaUsage
 
 MAX_COMBINATIONS = 10_000
@@ -43,7 +43,7 @@ def known_budgets(
     snapshot: Snapshot, keys: KeyRegistry | None, seen: Iterable[Seen], wanted: Mapping[str, str]
 ) -> list[Budget]:
     """The budgets of a configuration and of client keys that have the `wanted` values (by dimension, or `name`)."""
-    clients = [client_key(record).principal for record in snapshot.declared_keys.values()]
+    clients = [principal_of(record) for record in snapshot.declared_keys.values()]
     clients += [] if keys is None else keys.replica.principals()
     known = _known_values(snapshot, clients, wanted)
     in_use: dict[str, list[tuple[str, ...]]] = {}
@@ -59,13 +59,13 @@ def known_budgets(
             result.setdefault((policy.name, *values), budget)  # of policies with one name the first one applies
 
     for policy in () if snapshot.quota is None else snapshot.quota.policies:
-        if is_budget(policy.name) and wanted.get("name") in (None, policy.name):
+        if is_budget(policy.name) and is_named(policy.name, wanted.get("name")):
             for values in (*_combinations(policy, known), *in_use.get(policy.name, ())):
                 if _applies(policy, values):
                     add(policy, values)
     for client in clients:
         for policy in client_policies(client):
-            if is_budget(policy.name) and wanted.get("name") in (None, policy.name):
+            if is_budget(policy.name) and is_named(policy.name, wanted.get("name")):
                 add(policy, (f"user:{client.name}",))
     return list(result.values())
 

@@ -2,7 +2,8 @@
 
 Small bodies, nearly all of them, don't come here. A large one reserves its bytes until its request has ended, because
 the request holds several copies of it: as bytes, decoded, and as the body for the provider. Without room it gets a 503
-at once, before the gateway reads it.
+at once, before the gateway reads it. Large stored data that a request reads have the same budget (`hold`): clients that
+read their answers slowly would make the process hold any number of them.
 """
 
 import asyncio
@@ -36,6 +37,8 @@ class LargeBodies:
         self._by_caller: Counter[str] = Counter()
         # One thread: more would compete with the event loop for the interpreter.
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._decoding = asyncio.Lock()
+        self.turns = asyncio.Lock()
 
     def resize(self, total: int) -> None:
         """Change the budget; what is reserved stays reserved."""
@@ -72,8 +75,13 @@ class LargeBodies:
             del self._by_caller[caller]
 
     async def decode(self, work: Callable[[], T]) -> T:
-        """Run the decoding of a large body in the thread, after earlier ones, and return its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoder, work)
+        """Run the decoding of a large body in the thread, after earlier ones, and return its result.
+
+        The next one begins when the caller waits again: so the event loop never has several decoded bodies to work on
+        in one iteration, which other requests would wait for.
+        """
+        async with self._decoding:
+            return await asyncio.get_running_loop().run_in_executor(self._decoder, work)
 
     def close(self) -> None:
         """End the thread."""
@@ -95,6 +103,18 @@ class BodyReservation:
         if size > self._size:
             self._bodies.take(self._caller, size - self._size)
             self._size = size
+
+    def add(self, size: int) -> None:
+        """Reserve `size` more bytes. Raises Overloaded."""
+        self.grow(self._size + size)
+
+    async def turn(self) -> None:
+        """Wait for this body's turn to be read: one piece of one large body in each iteration of the event loop.
+
+        Else each iteration reads a piece of every large body that arrives, and other requests wait for all of them.
+        """
+        async with self._bodies.turns:
+            await asyncio.sleep(0)
 
     def count(self, part: bytes) -> None:
         """Count the values in the next part, but `token_ids` numbers in arrays don't count. Raises PayloadTooLarge."""
@@ -125,6 +145,16 @@ def reserved(request: web.Request, caller: str, token_ids: int = 0) -> BodyReser
         raise AssertionError("a handler runs in a task")
     task.add_done_callback(lambda _: _release(request))
     return reservation
+
+
+def hold(request: web.Request, caller: str, size: int) -> None:
+    """Reserve `size` more bytes until the end of the request, which holds stored data of that size; nothing for small
+    data. Call it in the request's task. Raises Overloaded.
+    """
+    if (reservation := request.get(BODY)) is not None:
+        reservation.add(size)
+    elif size > LARGE:
+        reserved(request, caller).add(size)
 
 
 def hand_over(request: web.Request) -> BodyReservation | None:

@@ -85,7 +85,9 @@ class Meter:
 
 
 class UsageMeter:
-    """A run whose tokens are counted. Its reservation is settled before the client gets the end of the answer."""
+    """A run whose tokens are counted. Its reservation is settled in every ending, before the client gets that of the
+    answer.
+    """
 
     def __init__(self, run: Run, meter: Meter) -> None:
         self._run = run
@@ -106,9 +108,9 @@ class UsageMeter:
                     yield batch
         except GatewayError as error:
             self._meter.fail(error)
-            await self._meter.settle()
             raise
-        await self._meter.settle()
+        finally:  # also if the client has left: a run beside the request's own is settled by nobody else
+            await self._meter.settle()
 
 
 class MeteredEmbedder:

@@ -28,7 +28,7 @@ from gateway.http.operator_schemas import CONFIGURATION, DOCTOR, STATUS
 from gateway.http.routes import Handler
 from gateway.ledger.report import DIMENSIONS
 from gateway.wire.anthropic_messages.schema import CountRequest, MessagesRequest
-from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
+from gateway.wire.openai_chat.schema import OBJECT, ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
 _OBJECT: Mapping[str, Any] = {"type": "object"}
@@ -136,7 +136,7 @@ def _object_of(kind: str) -> dict[str, Any]:
 
 
 OPERATIONS: Mapping[Handler, Operation] = {
-    chat_completions: Operation(ChatRequest, _RUN, _object_of("chat.completion"), streams=True, required=("messages",)),
+    chat_completions: Operation(ChatRequest, _RUN, _object_of(OBJECT), streams=True, required=("messages",)),
     responses: Operation(ResponsesRequest, _RUN, _object_of("response"), streams=True, required=("model", "input")),
     compact_response: Operation(ResponsesRequest, _RUN, _object_of("response.compaction"), required=("model", "input")),
     input_tokens: Operation(

@@ -29,6 +29,11 @@ def is_budget(name: str) -> bool:
     return name.endswith(_BUDGET) or name.startswith(_KEY_BUDGET)
 
 
+def is_named(policy: str, name: str | None) -> bool:
+    """Whether a budget's policy has this name, as it is in reports or as `gateway.budgets` has it; None names all."""
+    return name is None or name in (policy, policy.removesuffix(_BUDGET))
+
+
 def budget_policies_from(budgets: Sequence[BudgetConfig]) -> tuple[tuple[QuotaPolicy, ...], dict[str, int]]:
     """One policy per budget, and the amounts of the budgets that only warn, by name."""
     taken = {budget.name for budget in budgets if budget.name}

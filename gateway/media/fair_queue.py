@@ -47,7 +47,7 @@ class FairQueue:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._leave(caller)  # the turn came in the moment of the cancellation
-            else:
+            elif turn in self._waiting.get(caller, ()):  # `_leave` may have dropped it
                 self._drop(caller, turn)
             raise
 
@@ -59,8 +59,9 @@ class FairQueue:
         while self._free and (following := self._next()) is not None:
             turn = self._waiting[following][0]
             self._drop(following, turn)
-            self._take(following)
-            turn.set_result(None)
+            if not turn.done():  # it is when its task has been cancelled and did not run since
+                self._take(following)
+                turn.set_result(None)
 
     def _next(self) -> str | None:
         return next((caller for caller in self._waiting if self._running[caller] < self._per_caller), None)

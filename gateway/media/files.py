@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import FROM_TOOLS, File, Image, Message, Part, Text
+from gateway.core.message import FROM_TOOLS, Content, File, Image, Message, Part, Text, ToolResult
 from gateway.core.turn import Turn
 from gateway.media.document import Document, PdfLimits, ReadTask, Unreadable
 from gateway.media.encoding import decode_known
@@ -54,11 +54,11 @@ class FilePolicy:
 
 async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "", native_pdfs: bool = False) -> Turn:
     """The turn with each file's text in a system message after the client's own. With `native_pdfs`, PDFs stay where
-    they are, with their data.
+    they are, with their data. A file in the result of a tool becomes text of the result: few models read files there.
 
     Raises BadRequest, or Overloaded if too many documents wait. `caller` identifies the client for that queue.
     """
-    if not any(isinstance(part, File) for message in turn.messages for part in message.parts):
+    if not any(_has_file(part) for message in turn.messages for part in message.parts):
         return turn
     messages: list[Message] = []
     blocks: list[str] = []
@@ -78,14 +78,38 @@ async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "", n
                 block, shown = await read(part, policy, budget)
                 blocks += [block] if block else []
                 parts += shown
+            elif isinstance(part, ToolResult) and _has_file(part):
+                parts.append(await _read_result(part, policy, budget))
             else:
                 parts.append(part)
-        has_files = any(isinstance(part, File) for part in message.parts)
-        messages.append(replace(message, parts=_with_text(tuple(parts))) if has_files else message)
+        if any(isinstance(part, File) for part in message.parts):
+            messages.append(replace(message, parts=_with_text(tuple(parts))))
+        else:
+            messages.append(replace(message, parts=tuple(parts)) if message.role == "tool" else message)
     first = next((i for i, message in enumerate(messages) if message.role not in ("system", "developer")), 0)
     if blocks:
         messages.insert(first, Message("system", (Text("\n\n".join(blocks)),)))
     return replace(turn, messages=tuple(messages))
+
+
+def _has_file(part: Part) -> bool:
+    return isinstance(part, File) or (
+        isinstance(part, ToolResult) and any(isinstance(item, File) for item in part.content)
+    )
+
+
+async def _read_result(result: ToolResult, policy: FilePolicy, budget: "_Budget") -> ToolResult:
+    """The result with the text of each file, and its rendered pages, in place of the file."""
+    content: list[Content] = []
+    native_pdfs, budget.native_pdfs = budget.native_pdfs, False
+    for item in result.content:
+        if isinstance(item, File):
+            block, pages = await _read_of_tool(item, policy, budget)
+            content += [Text(block), *pages]
+        else:
+            content.append(item)
+    budget.native_pdfs = native_pdfs
+    return replace(result, content=tuple(content))
 
 
 @dataclass(slots=True)

@@ -19,36 +19,43 @@ class Merged:
         self._ended: Snapshot = {}
 
     def put(self, process: int, snapshot: Snapshot) -> None:
-        """Replace the snapshot of a running process by its newer one."""
+        """Replace the snapshot of a running process by its newer one.
+
+        A program of another version may send a family differently: that family is left out.
+        """
         self._present.pop(process, None)  # so that the newest is the last, for `latest`
-        self._present[process] = snapshot
+        self._present[process] = {
+            name: series
+            for name, series in snapshot.items()
+            if (family := self._families.get(name)) is not None and all(_fits(family, one) for one in series.values())
+        }
 
     def end(self, process: int) -> None:
         """The process has ended."""
         snapshot = self._present.pop(process, None)
         if snapshot is not None:
-            counted = {name: series for name, series in snapshot.items() if self._stays(name)}
+            counted = {name: series for name, series in snapshot.items() if self._families[name].kind != "gauge"}
             self._ended = self._sum((self._ended, counted))
 
     def snapshot(self) -> Snapshot:
         """All processes together."""
         return self._sum((self._ended, *self._present.values()))
 
-    def _stays(self, name: str) -> bool:
-        family = self._families.get(name)
-        return family is not None and family.kind != "gauge"
-
     def _sum(self, snapshots: Iterable[Snapshot]) -> Snapshot:
         total: Snapshot = {}
         for snapshot in snapshots:
             for name, series in snapshot.items():
-                family = self._families.get(name)
-                if family is None:
-                    continue
+                family = self._families[name]
                 known = total.setdefault(name, {})
                 for labels, value in series.items():
                     known[labels] = _merged(family, known[labels], value) if labels in known else value
         return total
+
+
+def _fits(family: Family, value: Value) -> bool:
+    if isinstance(value, Distribution):
+        return family.kind == "histogram" and len(value.counts) == len(family.buckets) + 1
+    return family.kind != "histogram"
 
 
 def _merged(family: Family, first: Value, second: Value) -> Value:

@@ -6,6 +6,7 @@ that lacks them. They are only added for the client of the original run.
 """
 
 import json
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby, takewhile
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import NO_EXTRAS, Extras, Message, Owner, Part, Text, Thinking, ToolCall
-from gateway.core.message_json import UnknownVersion, read_extras, read_part, write_extras, write_part
+from gateway.core.message_json import read_extras, read_part, write_extras, write_part
 from gateway.core.turn import Turn
 from gateway.state.reasoning.store import ReasoningStore
 
@@ -215,13 +216,13 @@ def _read(entry: bytes) -> _Entry:
         blocks = [read_part(block) for block in fields["thinking"]]
         positions = fields.get("at") or [[0, 0]] * len(blocks)
         placed = [
-            _Placed(block, *position)
+            _Placed(block, *map(operator.index, position))
             for block, position in zip(blocks, positions, strict=True)
             if isinstance(block, Thinking)
         ]
-        return _Entry(placed, read_extras(fields), fields.get("text", 0))
-    except (UnknownVersion, KeyError):
-        return _NO_ENTRY  # another version wrote this
+        return _Entry(placed, read_extras(fields), operator.index(fields.get("text", 0)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _NO_ENTRY  # another version wrote this, or it is damaged
 
 
 def _key(client: str, call: ToolCall) -> str:

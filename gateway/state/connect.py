@@ -13,13 +13,15 @@ from redis.maint_notifications import MaintNotificationsConfig
 from gateway.config.redis_url import RedisAddress
 from gateway.state.sentinels import sentinels_of
 
+Client = Redis | RedisCluster
+
 _MAX_CONNECTIONS = 64
 _POOL_TIMEOUT = 1.0  # seconds to wait for a free connection of the pool
 _CONNECT_TIMEOUT = 1.0  # seconds
 _READ_TIMEOUT = 2.0  # seconds
 
 
-def create_client(address: RedisAddress) -> Redis | RedisCluster:
+def create_client(address: RedisAddress) -> Client:
     """Create a client. It connects at its first call. The caller closes it with `close_client`."""
     # redis-py would try a dead server ten times with pauses. Callers have their own retry rules.
     settings: dict[str, Any] = {

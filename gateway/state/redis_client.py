@@ -9,20 +9,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ClusterError, NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from gateway.config.redis_url import RedisAddress
 from gateway.core.errors import Unavailable
-from gateway.state.connect import close_client, create_client
+from gateway.state.connect import Client, close_client, create_client
 from gateway.state.health import StoreHealth
 from gateway.state.redis_room import RedisRoom
 from gateway.state.script import Script
 
 T = TypeVar("T")
-Client = Redis | RedisCluster
 
 _MAX_CONCURRENT_CALLS = 64  # redis-py refuses the 101st behind Sentinel or in a cluster
 _TIMEOUT = 2.0  # seconds for a call, including its second attempt and the wait for a free slot
@@ -58,7 +56,7 @@ class RedisClient:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.health = StoreHealth()
-        self.room = RedisRoom(self)
+        self.room = RedisRoom(self.execute, self.health)
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT_CALLS)
         self._unresponsive_until: float | None = None
 

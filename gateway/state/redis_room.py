@@ -5,17 +5,16 @@ conversations. What remains is for limits, locks and leases.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from redis.asyncio.cluster import RedisCluster
 
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
-
-if TYPE_CHECKING:
-    from gateway.state.redis_client import Client, RedisClient
+from gateway.state.connect import Client
+from gateway.state.health import StoreHealth
 
 RESPONSES = 0.6
 """The part of `maxmemory` up to which responses, events and reasoning are stored."""
@@ -26,6 +25,12 @@ _BYTES = 2**20  # bytes written after which the next look is due earlier
 _FULL = "The Redis that stores conversations is nearly full. Nothing more is stored until there is room."
 
 
+class _Execute(Protocol):
+    """`RedisClient.execute`."""
+
+    async def __call__(self, call: Callable[[Client], Awaitable[dict[str, Any]]], *, use: str) -> dict[str, Any]: ...
+
+
 class RedisRoom:
     """How full one Redis is. A cluster is not watched: its nodes fill separately.
 
@@ -33,8 +38,9 @@ class RedisRoom:
     written: Redis may get that after the look.
     """
 
-    def __init__(self, redis: "RedisClient") -> None:
-        self._redis = redis
+    def __init__(self, execute: _Execute, health: StoreHealth) -> None:
+        self._execute = execute
+        self._health = health
         self._due = 0.0
         self._looking: asyncio.Task[None] | None = None
         self._written = 0  # bytes since the last look began
@@ -58,9 +64,9 @@ class RedisRoom:
         if self._looking is None and (asyncio.get_running_loop().time() >= self._due or self._written >= _BYTES):
             self._looking = asyncio.create_task(self._look(), name="look at Redis's memory")
         if self._limit and self._used + self._written + self._writing + size > self._limit * part:
-            self._redis.health.failed(f"room {part}", _FULL)
+            self._health.failed(f"room {part}", _FULL)
             raise Unavailable(_FULL)
-        self._redis.health.succeeded(f"room {part}")
+        self._health.succeeded(f"room {part}")
 
     async def close(self) -> None:
         """Wait for the running look."""
@@ -70,7 +76,7 @@ class RedisRoom:
     async def _look(self) -> None:
         try:
             before = self._written
-            memory = await self._redis.execute(_memory, use="INFO")
+            memory = await self._execute(_memory, use="INFO")
             self._written -= before
             evicts = memory.get("maxmemory_policy", "noeviction") != "noeviction"
             self._used, self._limit = int(memory["used_memory"]), 0 if evicts else int(memory["maxmemory"])
@@ -81,7 +87,7 @@ class RedisRoom:
             self._looking = None
 
 
-async def _memory(client: "Client") -> dict[str, Any]:
+async def _memory(client: Client) -> dict[str, Any]:
     if isinstance(client, RedisCluster):
         return {"used_memory": 0, "maxmemory": 0}
     memory: dict[str, Any] = await client.info("memory")

@@ -11,7 +11,8 @@ import structlog
 
 from gateway.core.errors import Unavailable
 from gateway.core.seal import Seal, seal_for
-from gateway.state.redis_client import Client, RedisClient
+from gateway.state.connect import Client
+from gateway.state.redis_client import RedisClient
 from gateway.state.sqlite import Database
 
 log = structlog.get_logger(__name__)

@@ -29,6 +29,10 @@ _FIRST_BACKOFF, _MAX_BACKOFF = 1.0, 60.0  # seconds before the next connection; 
 _STABLE_AFTER = 30.0  # seconds of connection that reset the backoff
 
 
+class SessionLost(Exception):
+    """The server has forgotten the session of this connection."""
+
+
 class McpConnection:
     """`client` makes calls while the server is connected, and is None otherwise.
 
@@ -126,6 +130,8 @@ class McpConnection:
             limit.deadline = anyio.current_time() + self._timeout
             tools = await self._list(client)
             limit.deadline = math.inf
+            if self._session_lost:  # the list came from another server of a group, which still knows the session
+                raise SessionLost("the server has forgotten the session")
             if tools != self.tools:
                 self.tools = tools
 

@@ -108,19 +108,21 @@ class Exporter:
     def _export(self) -> None:
         """Send all that waits."""
         while self._queue and not self._given_up:
+            records: list[Record] = []
             spans: list[Span] = []
-            while self._queue and len(spans) < _BATCH:
-                record = self._queue.popleft()
-                spans.extend(record.spans())
-                self._content_taken += record.content_bytes
+            problem: str | None
             try:
+                while self._queue and len(spans) < _BATCH:
+                    records.append(record := self._queue.popleft())
+                    self._content_taken += record.content_bytes
+                    spans.extend(record.spans())
                 problem = self._sink.send(spans)
-            except Exception as error:  # noqa: BLE001  of the SDK; it must not end the thread
+            except Exception as error:  # noqa: BLE001  of a record or the SDK; it must not end the thread
                 problem = f"{type(error).__name__}: {error}"
             if problem is None:
                 self.sent += len(spans)
             else:
-                self.lost += len(spans)
+                self.lost += sum(record.size for record in records)
             if (problem is not None) is not self._fails:
                 self._fails = problem is not None
                 self._report(problem)

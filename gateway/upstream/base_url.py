@@ -2,41 +2,30 @@
 endpoint, as the portals of providers show it.
 """
 
-from collections.abc import Callable, Mapping
-
 from yarl import URL
 
-
-def _without_version(url: str) -> str:
-    return url.rstrip("/").removesuffix("/v1")
-
-
-def _with_version(version: str) -> Callable[[str], str]:
-    return lambda url: f"{url.rstrip('/')}/{version}" if URL(url).path.strip("/") == "" else url
-
-
-_FORMS: Mapping[str, Callable[[str], str]] = {
-    "anthropic-messages": _without_version,  # its path begins with /v1
-    "ollama": _without_version,  # /v1 is its OpenAI-compatible side
-    "google-generative-ai": _with_version("v1beta"),
-    "google-vertex": _with_version("v1"),
-}
-_ENDPOINTS: Mapping[str, tuple[str, ...]] = {
-    "openai-completions": ("/chat/completions",),
-    "openai-responses": ("/responses",),
-    "azure-openai-responses": ("/responses",),
-    "anthropic-messages": ("/messages",),
-    "ollama": ("/api/chat", "/api"),
-}
-"""The paths of a format, which its requests add to the base URL."""
+from gateway.wire import UPSTREAMS
 
 
 def base_url_for(api: str, url: str) -> str:
     """The configured `url`, without a path or version that the format adds, or with the version that it lacks."""
-    base, mark, query = url.partition("?")
-    for path in _ENDPOINTS.get(api, ()):
-        if base.rstrip("/").endswith(path):
-            url = base.rstrip("/").removesuffix(path) + mark + query
-            break
-    form = _FORMS.get(api)
-    return form(url) if form and url else url
+    format_ = UPSTREAMS.get(api)
+    if format_ is None or not url:
+        return url
+    for path in format_.paths():
+        url = _without(path, url)
+    version = format_.base_version
+    if version is None:
+        return url
+    if version:
+        return f"{url.rstrip('/')}/{version}" if URL(url).path.strip("/") == "" else url
+    for path in format_.paths():
+        url = _without(f"/{path.split('/')[1]}", url)
+    return _without("/v1", url).rstrip("/")
+
+
+def _without(end: str, url: str) -> str:
+    """The address without the end of its path; a query stays."""
+    path, mark, query = url.partition("?")
+    path = path.rstrip("/")
+    return path.removesuffix(end) + mark + query if path.endswith(end) else url

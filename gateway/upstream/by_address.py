@@ -5,6 +5,8 @@ from typing import Any
 
 from yarl import URL
 
+from gateway.wire import DEFAULT_UPSTREAM
+
 _OLLAMA_PORT = 11434
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -18,7 +20,7 @@ def params_of_address(provider: str, wire: str, url: str, context: int | None) -
     """Request fields for a model with `context` tokens. Ollama's OpenAI-compatible side is asked for that context,
     since its own default is a fraction of it.
     """
-    if wire != "openai-completions" or context is None or not _is_ollama(provider, URL(url)):
+    if wire != DEFAULT_UPSTREAM or context is None or not _is_ollama(provider, URL(url)):
         return {}
     return {"options": {"num_ctx": context}}
 

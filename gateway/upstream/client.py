@@ -11,17 +11,18 @@ from typing import Protocol
 import structlog
 
 from gateway.core.event import Batch, ThinkingDelta
+from gateway.core.printable import printable
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadline, Deadlines
-from gateway.upstream.failure import from_exception, named, presentable, web_page, with_advice
+from gateway.upstream.failure import from_exception, named, presentable, with_advice
 from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.upstream.quotes import texts_of
 from gateway.upstream.response_body import finish, read_whole, refusal
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
-from gateway.wire import OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
+from gateway.wire import OWN_TOOLS, UPSTREAMS
 from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import as_functions, knows_hosted, needs_functions
@@ -31,6 +32,10 @@ from gateway.wire.stop_sequences import StopSequences
 log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
+_PAGE = "text/html"
+_KNOWN_TYPES = frozenset({"", _JSON, "text/event-stream", "application/x-ndjson"})
+_MAX_TYPE = 100  # characters
+_EVENT_STARTS = (b"data:", b"event:", b":")  # of server-sent events
 _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
 _USAGE_WAIT = 1.0  # seconds to wait for token counts after a finish reason; the client's stream ends after that
 
@@ -127,6 +132,8 @@ class ProviderAnswer:
             except UpstreamError as error:
                 self._mark_stall(error)
                 error = with_advice(self._provider, error, self._turn)
+                if error.kind is UpstreamKind.MALFORMED and not self._has_started:
+                    self._name_type(error)
                 raise presentable(self._provider, error, texts_of(self._turn)) from None
             except TransportError as error:
                 failure = from_exception(self._provider, error, self._client.limits.connect)
@@ -161,12 +168,12 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         own = self._model.own_tools
-        knows_all = own and wire.name in OWN_TOOLS and knows_hosted(turn, OWN_TOOLS)
+        knows_all = own and wire.own_tools == "any" and knows_hosted(turn, OWN_TOOLS)
         if not knows_all and needs_functions(turn, wire.name, labelled=own):
             turn = self._offered_as_functions(turn, wire)
         if turn.tools and self._model.tool_schemas is not None:
             turn = self._model.tool_schemas.accepted(turn)
-        if turn.sampling.stop and wire.name in WITHOUT_STOP:
+        if turn.sampling.stop and not wire.stop_sequences:
             self._filters += (StopSequences(turn.sampling.stop),)
         asked = wire.request(turn, self._model)
         self.choice_in_words = asked.choice_in_words
@@ -175,11 +182,9 @@ class ProviderAnswer:
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:
             raise await refusal(response, wire)
-        if response.is_web_page:
-            raise web_page(provider)
         if response.content_type == _JSON if turn.stream else not response.is_event_stream:
             # Also a server that ignores `stream` answers with one body; so do errors inside a 200.
-            batch = wire.parse_answer(await read_whole(response), self._model)
+            batch = _parsed(wire, await read_whole(response), self._model)
             deadline.when = None
             self.over = True
             return batch
@@ -248,6 +253,14 @@ class ProviderAnswer:
             error.kind = UpstreamKind.STALL
             error.message = f"{error.message.removesuffix('.')} after {silence:.3g} s of silence."
 
+    def _name_type(self, error: UpstreamError) -> None:
+        """Name the media type of what is no answer, such as a page of a login or of a proxy."""
+        media_type = "" if self._response is None else self._response.content_type
+        if media_type not in _KNOWN_TYPES:
+            error.message = f"{error.message.removesuffix('.')}; its type is '{printable(media_type)[:_MAX_TYPE]}'."
+            if media_type == _PAGE:
+                error.message += f" Check models.providers.{self._provider.id}.baseUrl."
+
     def _timeout(self) -> UpstreamError:
         name, wait = named(self._provider), self._wait
         if asyncio.get_running_loop().time() >= self._end:
@@ -258,6 +271,15 @@ class ProviderAnswer:
             return UpstreamError(UpstreamKind.STALL, f"{name} {text}.")
         missing = "no first event" if self._turn.stream else "no answer"
         return UpstreamError(UpstreamKind.TIMEOUT, f"{name} sent {missing} within {wait:.3g} s.")
+
+
+def _parsed(wire: UpstreamFormat, body: bytes, model: ModelSpec) -> Batch:
+    """The events of a whole answer, or of a stream that its server did not announce as one. Raises UpstreamError."""
+    if not body.startswith(_EVENT_STARTS):
+        return wire.parse_answer(body, model)
+    parser = wire.parser(model)
+    batch = parser.feed(body)
+    return batch + parser.close()
 
 
 def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:

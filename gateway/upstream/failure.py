@@ -9,14 +9,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from html import unescape
 
 from gateway.core.jsonio import InvalidJSON, loads
-from gateway.core.printable import printable
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import HIDDEN, redact_text
-from gateway.upstream.provider import Provider
+from gateway.upstream.provider import MIN_SECRET, Provider
 from gateway.upstream.quotes import without_quotes
 from gateway.upstream.transport.errors import (
     BodyBroken,
@@ -30,15 +28,11 @@ from gateway.upstream.transport.errors import (
     TransportError,
 )
 from gateway.wire.contract import UpstreamFormat
-from gateway.wire.error_reason import reason_in
+from gateway.wire.error_reason import beginning, reason_in
 
 _MAX_MESSAGE = 2000
 _MAX_RETRY_AFTER = 86_400.0  # seconds; a longer hint is no use to a client
 _MAX_NAME = 200  # characters of `code` and `param`
-_MAX_PAGE = 4096  # bytes
-_MAX_EXCERPT = 300  # characters of a body that nobody can read
-_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
-_MESSAGE = re.compile(r"<(?:\w+:)?(?:error)?message[^>]*>([^<]*)</", re.IGNORECASE)
 
 _NO_ENDPOINT = re.compile(
     r"The provider answered with status 404\b|(page )?not found\.?$|(invalid|unknown)( request)? url\b|cannot post\b"
@@ -68,45 +62,28 @@ def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], b
     hint = retry_after(headers, datetime.now(UTC))
     error = wire.error(status, payload, hint)
     unexplained = wire.error(status, None, hint).message
-    if error.message == unexplained and (reason := reason_in(payload) or _beginning(body)):
+    if error.message == unexplained and (reason := reason_in(payload) or beginning(body)):
         error.message = f"{unexplained.removesuffix('.')}: {reason}"
     error.final = headers.get("x-should-retry") == "false"  # of Anthropic and OpenAI
     return error
-
-
-def _beginning(body: bytes) -> str:
-    """The beginning of a body that nobody can read; of a page its title, of XML its message."""
-    text = body[:_MAX_PAGE].decode("utf-8", "replace").strip()
-    if text.startswith("<"):
-        title = _TITLE.search(text) or _MESSAGE.search(text)
-        text = unescape(title[1]) if title else ""
-    return printable(" ".join(text.split()))[:_MAX_EXCERPT]
 
 
 def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes], path: str = "") -> UpstreamError:
     """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once.
     `path` is the endpoint below the base URL, if it is not that of answers.
 
-    What its message quotes of the texts of the `prompt` is for the client only.
+    What its message quotes of the texts of the `prompt` is for the client only, and so is what the wire format has
+    left out of `without_quotes`.
     """
-    message = redacted(provider, error.message)
-    if error.kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
-        message = f"{named(provider)} refused {_credential(provider)}: {message}"
-    elif error.kind is UpstreamKind.NOT_FOUND and _NO_ENDPOINT.match(message):
-        message = _without_endpoint(provider, message, path or f"for {provider.wire}")
-    elif error.kind not in _VERBATIM:
-        message = _attributed(provider, message)
-    error.message = message[:_MAX_MESSAGE]
+    loggable = error.without_quotes
+    endpoint = path or f"for {provider.wire}"
+    error.message = _shown(provider, error.kind, error.message, endpoint)
     error.args = (error.message,)
-    error.without_quotes = without_quotes(error.message, prompt)
+    loggable = error.message if loggable is None else _shown(provider, error.kind, loggable, endpoint)
+    error.without_quotes = without_quotes(loggable, prompt)
     error.code = redacted(provider, error.code)[:_MAX_NAME] if error.code else error.code
     error.param = redacted(provider, error.param)[:_MAX_NAME] if error.param else error.param
     return error
-
-
-def web_page(provider: Provider) -> UpstreamError:
-    """The failure of a page for people in place of an answer: what a wrong address, or a login on the way, gives."""
-    return UpstreamError(UpstreamKind.UNUSABLE, f"The provider answered with a web page; {_check_address(provider)}.")
 
 
 def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> UpstreamError:
@@ -117,13 +94,24 @@ def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> Upstrea
     return error
 
 
-def _without_endpoint(provider: Provider, message: str, which: str) -> str:
+def _without_endpoint(provider: Provider, message: str, endpoint: str) -> str:
     reason = message.removeprefix("The provider answered with ").rstrip(".")
-    return f"{named(provider)} has no endpoint {which} there ({reason}); {_check_address(provider)}."
+    return f"{named(provider)} has no endpoint {endpoint} there ({reason}); {_check_address(provider)}."
 
 
 def _check_address(provider: Provider) -> str:
     return f"check models.providers.{provider.id}.baseUrl"
+
+
+def _shown(provider: Provider, kind: UpstreamKind, message: str, endpoint: str) -> str:
+    message = redacted(provider, message)
+    if kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
+        message = f"{named(provider)} refused {_credential(provider)}: {message}"
+    elif kind is UpstreamKind.NOT_FOUND and _NO_ENDPOINT.match(message):
+        message = _without_endpoint(provider, message, endpoint)
+    elif kind not in _VERBATIM:
+        message = _attributed(provider, message)
+    return message[:_MAX_MESSAGE]
 
 
 def _credential(provider: Provider) -> str:
@@ -135,7 +123,7 @@ def _credential(provider: Provider) -> str:
 def redacted(provider: Provider, text: str) -> str:
     """The text without any secret of the provider's row, and without what looks like one."""
     for secret in (*provider.secrets, provider.api_key):
-        if secret:
+        if secret and len(secret) >= MIN_SECRET:
             text = text.replace(secret, HIDDEN)
     return redact_text(text)
 

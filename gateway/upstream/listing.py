@@ -1,10 +1,9 @@
-"""The free call of each wire format: GET of the list of models. It shows whether a provider answers and takes the key.
+"""The free call of a wire format: GET of the list of models (`listing`).
 
-Never a completion: those cost money.
+It shows whether a provider answers and takes the key, and costs nothing, as a completion would.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +14,10 @@ from gateway.upstream.provider import Provider
 from gateway.upstream.response_body import read_whole
 from gateway.upstream.transport.endpoint import as_get
 from gateway.upstream.transport.errors import TransportError
+from gateway.wire import UPSTREAMS
 
 _TIMEOUT = 15.0  # seconds for the whole call
 _OK = 200
-
-# Wire format → the path below the base URL, and the headers that the format needs.
-_CALLS: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "openai-completions": ("/models", {}),
-    "openai-responses": ("/models", {}),
-    "anthropic-messages": ("/v1/models?limit=1000", {"anthropic-version": "2023-06-01"}),
-    "google-generative-ai": ("/models?pageSize=1000", {}),
-    "ollama": ("/api/tags", {}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +31,15 @@ class Listing:
 
 def can_list(provider: Provider) -> bool:
     """Whether the provider's wire format has a free call, and its calls need no signature."""
-    return provider.wire in _CALLS and provider.signer is None
+    return provider.signer is None and UPSTREAMS[provider.wire].listing is not None
 
 
 async def list_models(provider: Provider, http: Client) -> Listing:
-    """Ask for the models with this row's key. Raises TransportError, also after 15 seconds without an answer."""
-    path, headers = _CALLS[provider.wire]
-    get = as_get(provider.endpoint(path, headers))
+    """Ask for the models with this row's key; only where `can_list`. Raises TransportError, also after 15 seconds."""
+    call = UPSTREAMS[provider.wire].listing
+    if call is None:
+        raise AssertionError(f"{provider.wire} has no list of models")
+    get = as_get(provider.endpoint(call.path, call.headers))
     try:
         async with asyncio.timeout(_TIMEOUT):
             response = await http.post(get, b"", fresh=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.wire import LABELLED_TOOLS, OWN_TOOLS, UPSTREAMS
+from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
 from gateway.wire.schema_profile import schema_profile
 
@@ -13,7 +13,7 @@ def model_from(model_id: str, wire: str, quirks: Mapping[str, object]) -> ModelS
         model_id,
         tools=quirks.get("supports_tools") is not False,
         accepts_prefill=quirks.get("accepts_prefill") is True,
-        own_tools=wire in OWN_TOOLS | LABELLED_TOOLS and quirks.get("supports_own_tools") is not False,
+        own_tools=UPSTREAMS[wire].own_tools != "none" and quirks.get("supports_own_tools") is not False,
         profile=UPSTREAMS[wire].profile(quirks),
         tool_schemas=schema_profile(quirks.get("tool_schema_profile"), quirks.get("unsupported_tool_schema_keywords")),
     )

@@ -56,14 +56,24 @@ class Login:
 
 
 class TokenSource:
-    """The tokens of one login; `clock` is in seconds. It owns the one task that renews them, until `close`.
+    """The tokens of one login. It owns the one task that renews them, until `close`.
+
+    `clock` gives Unix time and `monotonic` counts seconds. A token is as old as the clock says that counted more: the
+    one may be set back, and the other stands still while the machine sleeps.
 
     Raises ValueError for an address that can't be used.
     """
 
-    def __init__(self, login: Login, route: Route | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        login: Login,
+        route: Route | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._login = login
         self._clock = clock
+        self._monotonic = monotonic
         if login.form is None:
             defaults = {name: value for name, value in DEFAULTS.items() if name != "Content-Type"}
             self._address = as_get(endpoint(login.token_uri, login.proof, defaults))
@@ -71,18 +81,19 @@ class TokenSource:
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             self._address = endpoint(login.token_uri, headers, DEFAULTS, route=route)
         self._headers = NO_HEADERS
-        self._renew_at = self._ends_at = 0.0
+        self._asked_at = (0.0, 0.0)  # by both clocks, for the token that there is
+        self._renew_after = self._valid_for = 0.0  # seconds of its age
         self._renewal: asyncio.Task[None] | None = None
 
     async def __call__(self, _target: Endpoint, _asked: WireRequest) -> Mapping[str, str]:
         """See `gateway.upstream.authorise.Signer`."""
-        now = self._clock()
-        if now >= self._renew_at:
+        age = self._age()
+        if age >= self._renew_after:
             renewal = self._renewal
             if renewal is None:
                 renewal = self._renewal = asyncio.create_task(self._renew())
                 renewal.add_done_callback(self._renewed)
-            if now >= self._ends_at:
+            if age >= self._valid_for:
                 try:
                     await asyncio.shield(renewal)  # others wait for it too
                 except UpstreamError as error:  # each request makes a message of its own of it
@@ -98,12 +109,17 @@ class TokenSource:
     def _renewed(self, renewal: asyncio.Task[None]) -> None:
         self._renewal = None
         error = None if renewal.cancelled() else renewal.exception()
-        if error is not None and self._clock() < self._ends_at:
-            self._renew_at = self._clock() + _PAUSE
+        if error is not None and (age := self._age()) < self._valid_for:
+            self._renew_after = age + _PAUSE
             log.warning("A token could not be renewed, the old one is still valid", reason=str(error))
+
+    def _age(self) -> float:
+        unix, counted = self._asked_at
+        return max(self._clock() - unix, self._monotonic() - counted)
 
     async def _renew(self) -> None:
         now = self._clock()
+        asked_at = now, self._monotonic()
         form = self._login.form
         fields_sent = {} if form is None else await self._made(form, now)
         status, fields, challenge = await self._exchange(self._address, urlencode(fields_sent).encode())
@@ -115,8 +131,9 @@ class TokenSource:
             raise self._refused(status, fields)
         seconds = _lifetime(fields, now)
         self._headers = {**self._login.headers, "Authorization": f"Bearer {token}"}
-        self._ends_at = now + seconds - _SKEW
-        self._renew_at = now + max(seconds - _EARLY, seconds / 2)
+        self._asked_at = asked_at
+        self._valid_for = seconds - _SKEW
+        self._renew_after = max(seconds - _EARLY, seconds / 2)
 
     async def _made(self, make: Callable[[_Of], Mapping[str, str]], of: _Of) -> Mapping[str, str]:
         """What the login sends, which it may have to read from a file."""

@@ -21,7 +21,8 @@ from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import UNKNOWN_MODEL, ModelSpec
 
-_MIN_HEADER_SECRET = 4
+MIN_SECRET = 4
+"""The characters of the shortest secret: a shorter key, such as that of a server which wants any, is part of words."""
 _MAX_ENDPOINTS = 64  # per row; a format whose paths name the model must not fill the memory
 
 
@@ -147,12 +148,11 @@ def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url:
     The part of a header value after its scheme (`Bearer …`) is a secret too. Shorter values than four characters are
     not secrets: redacting them would damage words.
     """
-    secrets = {key for key in keys if key}
-    values = [*headers.values(), *(value.partition(" ")[2] for value in headers.values())]
     url = URL(base_url)
-    secrets.update(value for value in values if len(value) >= _MIN_HEADER_SECRET)
+    values = [*keys, url.password, *headers.values(), *(value.partition(" ")[2] for value in headers.values())]
+    secrets = {value for value in values if value is not None and len(value) >= MIN_SECRET}
     if url.password:
-        secrets |= {url.password, b64encode(f"{url.user or ''}:{url.password}".encode()).decode()}
+        secrets.add(b64encode(f"{url.user or ''}:{url.password}".encode()).decode())
     for secret in tuple(secrets):
         secrets |= {json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret)}
         secrets |= {escape(secret), escape(secret, quote=False)}

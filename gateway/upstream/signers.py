@@ -8,17 +8,16 @@ from gateway.upstream.authorise import Signer
 from gateway.upstream.oauth_token import Login, TokenSource
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.route import Route
+from gateway.wire import AZURE, OPENAI_FORMATS
 from gateway.wire.google_generative import VERTEX
 
-AZURE = "azure-openai-responses"
-_ALSO_AT_AZURE = frozenset({"openai-completions", "openai-responses"})
 RouteTo = Callable[[str], Route | None]
 """The route to a token server."""
 
 
 def login_format(wire: str, base_url: str) -> str:
     """The format whose credentials are sent: Azure's for OpenAI's formats at an address of Azure, else `wire`."""
-    return AZURE if wire in _ALSO_AT_AZURE and entra_login.is_azure(base_url) else wire
+    return AZURE if wire in OPENAI_FORMATS and entra_login.is_azure(base_url) else wire
 
 
 def signer_for(wire: str, region: str, env: Mapping[str, str], route_to: RouteTo = lambda _: None) -> Signer | None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.client import ProviderClient
-from gateway.upstream.failure import from_exception, named, presentable, web_page
+from gateway.upstream.failure import from_exception, named, presentable
 from gateway.upstream.provider import Provider
 from gateway.upstream.response_body import read_whole, refusal
 from gateway.upstream.transport.errors import TransportError
@@ -38,8 +38,6 @@ async def ask_whole(
             try:
                 if response.status != 200:
                     raise await refusal(response, UPSTREAMS[provider.wire])
-                if response.is_web_page:
-                    raise web_page(provider)
                 return parse(await read_whole(response))
             finally:
                 response.end()

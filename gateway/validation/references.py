@@ -15,7 +15,7 @@ from gateway.upstream.keys import key_from
 from gateway.upstream.provider import Provider
 from gateway.upstream.row_problems import no_format
 from gateway.validation.embedded import embedded_joins
-from gateway.wire import DEFAULT_UPSTREAM
+from gateway.wire import DEFAULT_UPSTREAM, OPENAI_FORMATS
 
 
 def chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
@@ -81,7 +81,7 @@ def assumed_formats(config: Config, providers: Mapping[str, Provider]) -> Iterat
         maker, provider = CATALOG.get(name), providers.get(name)
         if maker is None or provider is None or maker.local or row.api is not None:
             continue
-        if provider.wire == DEFAULT_UPSTREAM and maker.api not in (DEFAULT_UPSTREAM, "openai-responses"):
+        if provider.wire == DEFAULT_UPSTREAM and maker.api not in OPENAI_FORMATS:
             text = f"is missing, so {provider.address} is asked in {DEFAULT_UPSTREAM}"
             yield Problem(
                 f"models.providers.{name}.api", f'{text}; write it, or "{maker.api}" if it has that of {name}'

@@ -11,25 +11,24 @@ from gateway.wire.openai_chat.embeddings import ChatEmbeddings
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import AzureResponses, OpenAIResponses
 
-UPSTREAMS: Mapping[str, UpstreamFormat] = {
-    "openai-completions": OpenAIChat(),
-    "openai-responses": OpenAIResponses(ChatEmbeddings(of_openai=True)),
-    "azure-openai-responses": AzureResponses(ChatEmbeddings(of_openai=True)),
-    "anthropic-messages": AnthropicMessages(),
-    "ollama": Ollama(),
-    "google-generative-ai": GoogleGenerative(),
-    "google-vertex": GoogleVertex(),
-    "bedrock-converse-stream": BedrockConverse(),
-}
+_FORMATS: tuple[UpstreamFormat, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(ChatEmbeddings(of_openai=True)),
+    AzureResponses(ChatEmbeddings(of_openai=True)),
+    AnthropicMessages(),
+    Ollama(),
+    GoogleGenerative(),
+    GoogleVertex(),
+    BedrockConverse(),
+)
+UPSTREAMS: Mapping[str, UpstreamFormat] = {upstream.name: upstream for upstream in _FORMATS}
 
-OWN_TOOLS = frozenset({"openai-responses", "azure-openai-responses"})
-"""The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
+OWN_TOOLS = frozenset(name for name, upstream in UPSTREAMS.items() if upstream.own_tools == "any")
+"""The formats whose `own_tools` are `any`."""
 
-LABELLED_TOOLS = frozenset({"anthropic-messages"})
-"""The formats with tools that are no functions which the gateway sends unchanged if the client offered them in them."""
+AZURE = AzureResponses.name
+OPENAI_FORMATS = frozenset({OpenAIChat.name, OpenAIResponses.name})
+"""OpenAI's formats; at an address of Azure, they are authorised as `AZURE` is."""
 
-WITHOUT_STOP = frozenset({"openai-responses", "azure-openai-responses"})
-"""The formats without stop sequences: the gateway ends the answer."""
-
-DEFAULT_UPSTREAM = "openai-completions"
+DEFAULT_UPSTREAM = OpenAIChat.name
 """The format of a row that names none."""

@@ -26,10 +26,17 @@ every chunk, `doubtful` if text followed an earlier one.
 """
 
 
-class WireRequest(Struct, frozen=True):
-    """One POST to a provider: `path` below its base URL, with its query; `headers` that the format itself needs.
+OwnTools = Literal["any", "labelled", "none"]
+"""Tools that are no functions (custom, hosted, shell …) and are sent in a format unchanged: `any` that a client offers,
+`labelled` those that it offered in this same format, or `none`.
+"""
 
-    `choice_in_words`: the model can't be made to call a tool, so a demanded call is only asked for in words.
+
+class WireRequest(Struct, frozen=True):
+    """One POST to a provider, or the GET of a `listing`.
+
+    `path` is below the base URL, with its query; `headers` are those that the format itself needs. `choice_in_words`:
+    the model can't be made to call a tool, so a demanded call is only asked for in words.
     """
 
     path: str
@@ -92,6 +99,28 @@ class UpstreamFormat(Protocol):
     @property
     def counting(self) -> "CountingFormat | None":
         """How it asks for the tokens of a prompt; None where it can't."""
+        ...
+
+    @property
+    def base_version(self) -> str | None:
+        """The version with which a base URL ends, for one that is written without a path; "" if the paths begin with
+        it, so that a base URL loses its `/v1`; None if a base URL is used as it is written.
+        """
+        ...
+
+    @property
+    def own_tools(self) -> OwnTools:
+        """See OwnTools."""
+        ...
+
+    @property
+    def stop_sequences(self) -> bool:
+        """Whether it has them; where it has none, the gateway ends the answer."""
+        ...
+
+    @property
+    def listing(self) -> WireRequest | None:
+        """The GET of its list of models, which costs nothing; None where it has none. The body is empty."""
         ...
 
     def profile(self, quirks: Mapping[str, object]) -> object:

@@ -4,22 +4,38 @@ OpenAI's `error.message`, Mistral's `message.detail`, the list of Google's compa
 (vLLM, TGI, LiteLLM), Cloudflare's `errors`, and others that nobody documents.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from html import unescape
 from typing import Any
 
 from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.printable import printable
 
 _FIELDS = ("error", "message", "detail", "details", "errors", "msg", "error_message", "error_description", "reason")
 _MAX_SENTENCES = 3
 _MAX_DEPTH = 6
 _GENERIC = "provider returned error"
 _MAX_RAW = 500  # characters of a cause that is no JSON
+_MAX_PAGE = 4096  # bytes
+_MAX_EXCERPT = 300  # characters of a body that nobody can read
+_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
+_MESSAGE = re.compile(r"<(?:\w+:)?(?:error)?message[^>]*>([^<]*)</", re.IGNORECASE)
 
 
 def reason_in(payload: Any) -> str | None:
     """The reason in the decoded body of an error, as one text; None if there is none."""
     sentences = list(dict.fromkeys(_sentences(payload, 0)))[:_MAX_SENTENCES]
     return "; ".join(sentences) or None
+
+
+def beginning(body: bytes) -> str:
+    """The beginning of a body that nobody can read; of a page its title, of XML its message."""
+    text = body[:_MAX_PAGE].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        title = _TITLE.search(text) or _MESSAGE.search(text)
+        text = unescape(title[1]) if title else ""
+    return printable(" ".join(text.split()))[:_MAX_EXCERPT]
 
 
 def _sentences(value: Any, depth: int) -> Iterator[str]:

@@ -5,7 +5,9 @@ The error object of a format may say more than the status.
 
 from typing import Any
 
+from gateway.core.jsonio import NOT_JSON, InvalidJSON
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.error_reason import beginning
 
 _BY_STATUS = {
     400: UpstreamKind.INVALID_REQUEST,
@@ -18,7 +20,7 @@ _BY_STATUS = {
     408: UpstreamKind.REPORTED_TIMEOUT,
     409: UpstreamKind.SERVER_ERROR,
     410: UpstreamKind.UNUSABLE,
-    413: UpstreamKind.INVALID_REQUEST,
+    413: UpstreamKind.TOO_LARGE,
     421: UpstreamKind.UNUSABLE,
     422: UpstreamKind.INVALID_REQUEST,
     424: UpstreamKind.SERVER_ERROR,
@@ -50,6 +52,19 @@ def default_message(status: int | None) -> str:
 def malformed(what: str, of: str = "answer") -> UpstreamError:
     """The error for what a provider sent and nobody can read; `what` completes the sentence "could not be read: …"."""
     return UpstreamError(UpstreamKind.MALFORMED, f"The provider's {of} could not be read: {what}.")
+
+
+def unreadable(error: InvalidJSON, body: bytes) -> UpstreamError:
+    """The error for a body or an event that can't be decoded. If it is no JSON, its words are likely to be the reason.
+
+    No log quotes them, because they may be an answer after all; the title of a page is none.
+    """
+    failure = malformed(str(error))
+    start = body.lstrip()[:1]
+    if str(error).startswith(NOT_JSON) and start not in (b"{", b"[") and (words := beginning(body)):
+        failure.message = f"{failure.message.removesuffix('.')}: {words}"
+        failure.without_quotes = None if start == b"<" else malformed(str(error)).message
+    return failure
 
 
 def broken_off(*, started: bool) -> UpstreamError:

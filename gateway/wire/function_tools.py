@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gateway.core.errors import BadRequest
 from gateway.core.event import Batch, Event, Finish, ToolCallBegin, ToolCallDelta
 from gateway.core.jsonio import InvalidJSON, dumps, loads
-from gateway.core.message import NO_EXTRAS, Foreign, Message, Part, Text, ToolCall
+from gateway.core.message import NO_EXTRAS, Content, Foreign, Message, Part, Text, ToolCall, ToolResult
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.wire.foreign import stand_in
 
@@ -37,7 +37,13 @@ def needs_functions(turn: Turn, wire: str, *, labelled: bool = False) -> bool:
                 return True
             if type(part) is Foreign and part.wire != wire:
                 return True
+            if type(part) is ToolResult and any(_is_foreign(item, wire) for item in part.content):
+                return True
     return False
+
+
+def _is_foreign(item: Content, wire: str) -> bool:
+    return type(item) is Foreign and item.wire != wire
 
 
 def knows_hosted(turn: Turn, wires: Container[str]) -> bool:
@@ -129,6 +135,9 @@ def _parts(parts: tuple[Part, ...], wire: str) -> Iterator[Part]:
                 yield text
         elif isinstance(part, ToolCall):
             yield _call(part)
+        elif isinstance(part, ToolResult) and any(_is_foreign(item, wire) for item in part.content):
+            content = (stand_in(item, wire) if type(item) is Foreign else item for item in part.content)
+            yield replace(part, content=tuple(item for item in content if item is not None))
         else:
             yield part
 

@@ -12,6 +12,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.error_reason import reason_in
 from gateway.wire.failures import default_message, error_object, kind_of_status
 from gateway.wire.overflow_text import says_overflow
+from gateway.wire.retry_hint import HINTED, retry_hint
 
 _BY_CODE = {
     "context_length_exceeded": UpstreamKind.CONTEXT_OVERFLOW,
@@ -20,8 +21,14 @@ _BY_CODE = {
     "content_filter": UpstreamKind.CONTENT_FILTER,
     "content_policy_violation": UpstreamKind.CONTENT_FILTER,
     "moderation_blocked": UpstreamKind.CONTENT_FILTER,
+    "data_inspection_failed": UpstreamKind.CONTENT_FILTER,  # Qwen
+    "1301": UpstreamKind.CONTENT_FILTER,  # Z.AI
     "insufficient_quota": UpstreamKind.BILLING,
     "billing_hard_limit_reached": UpstreamKind.BILLING,
+    "billing_not_active": UpstreamKind.BILLING,
+    "exceeded_current_quota_error": UpstreamKind.BILLING,  # Moonshot, as 429
+    "Arrearage": UpstreamKind.BILLING,  # Qwen, as 400
+    "1113": UpstreamKind.BILLING,  # Z.AI, as 429
     "invalid_api_key": UpstreamKind.AUTH,
     "authentication_error": UpstreamKind.AUTH,
     "permission_error": UpstreamKind.AUTH,
@@ -70,13 +77,28 @@ _MODERATION_TEXT = re.compile(
     re.IGNORECASE,
 )
 _SIZE_TEXT = re.compile(r"fewer max_tokens|can only afford|request (is )?too large|prompt tokens limit", re.IGNORECASE)
+# At the beginning of a message, because a provider may quote the prompt after it.
+_NO_CREDIT_TEXT = re.compile(r"(your )?credit balance is too low|insufficient (account )?balance", re.IGNORECASE)
+_NO_MODEL_TEXT = re.compile(
+    r"[\w./:@-]{1,100} is not a valid model id\b|model not exist|invalid model(:| ['\"`])|模型不存在"
+    r"|(the )?model [`'\"]?[\w./:@-]{1,100}[`'\"]? (does not exist|not found|is not found)",
+    re.IGNORECASE,
+)
 _BAD_KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "ACCOUNT_STATE_INVALID"})
 
 
 def error_in(error: Any) -> UpstreamError:
-    """The `error` that a provider put into a 200 or into its stream; `code` may be an HTTP status (OpenRouter)."""
-    code = error.get("code") if isinstance(error, dict) else None
-    return classify(code if type(code) is int and 400 <= code < 600 else None, {"error": error})
+    """The `error` that a provider put into a 200 or into its stream.
+
+    `code` may be an HTTP status: a number (OpenRouter, vLLM) or a text (LiteLLM).
+    """
+    return classify(status_of(error.get("code")) if isinstance(error, dict) else None, {"error": error})
+
+
+def status_of(value: Any) -> int | None:
+    """The HTTP status of a failure that a field of an error object holds, as a number or a text; None if it is none."""
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) == len("400") else value
+    return number if type(number) is int and 400 <= number < 600 else None
 
 
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
@@ -90,6 +112,8 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
         code = "context_length_exceeded"
     elif kind is UpstreamKind.CONTENT_FILTER:
         code = "content_filter"
+    if retry_after is None and kind in HINTED:
+        retry_after = retry_hint(fields, message)
     return UpstreamError(
         kind,
         message or default_message(status),
@@ -116,6 +140,10 @@ def _kind(status: int | None, code: str | None, fields: dict[str, Any], message:
             return UpstreamKind.RATE_LIMITED
         case 400 | 413 if says_overflow(message):
             return UpstreamKind.CONTEXT_OVERFLOW
+        case 400 | 429 if _NO_CREDIT_TEXT.match(message):
+            return UpstreamKind.BILLING
+        case 400 if named is UpstreamKind.NOT_FOUND or _NO_MODEL_TEXT.match(message):
+            return UpstreamKind.NOT_FOUND
         case 402 | 403 if _moderated(fields) or _MODERATION_TEXT.search(message):
             return UpstreamKind.CONTENT_FILTER
         case 402 | 403 if _SIZE_TEXT.search(message):

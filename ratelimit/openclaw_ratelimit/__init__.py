@@ -13,7 +13,6 @@ from openclaw_ratelimit.errors import (
     ConfigurationError,
     Locked,
     PolicyError,
-    QuotaExceeded,
     RateLimitError,
     StorageUnavailable,
     UsageError,
@@ -26,7 +25,8 @@ from openclaw_ratelimit.peer import Argument, Ask, Peer
 from openclaw_ratelimit.policy import BudgetPolicy, DelayPolicy, LockoutPolicy
 from openclaw_ratelimit.quota import Quota
 from openclaw_ratelimit.quota_policy import QuotaPolicy
-from openclaw_ratelimit.reservation import Refusal, Reservation
+from openclaw_ratelimit.refusal import QuotaExceeded, Refusal
+from openclaw_ratelimit.reservation import Reservation
 from openclaw_ratelimit.script import Script
 from openclaw_ratelimit.verdict import Lock, Verdict
 

@@ -1,12 +1,21 @@
 """One login, from the question whether it may try to its result."""
 
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 from openclaw_ratelimit.errors import Locked, UsageError
 from openclaw_ratelimit.verdict import Verdict
 
-if TYPE_CHECKING:
-    from openclaw_ratelimit.limiter import FailureLimiter
+
+class _Limiter(Protocol):
+    """What an attempt needs of a `FailureLimiter`."""
+
+    def check(self, key: str | bytes) -> Verdict: ...
+
+    def succeed_now(self, key: str | bytes) -> bool: ...
+
+    async def record_failure(self, key: str | bytes) -> Verdict: ...
+
+    async def record_success(self, key: str | bytes) -> Verdict: ...
 
 
 class Attempt:
@@ -19,7 +28,7 @@ class Attempt:
 
     __slots__ = ("_done", "_key", "_limiter")
 
-    def __init__(self, limiter: "FailureLimiter", key: str | bytes) -> None:
+    def __init__(self, limiter: _Limiter, key: str | bytes) -> None:
         self._limiter = limiter
         self._key = key
         self._done = False

@@ -8,14 +8,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from openclaw_ratelimit.errors import QuotaExceeded
 from openclaw_ratelimit.limit_status import QuotaUsage
 from openclaw_ratelimit.limiter import FailureLimiter
 from openclaw_ratelimit.loop_runner import LoopRunner
 from openclaw_ratelimit.policy import LockoutPolicy
 from openclaw_ratelimit.quota import Quota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy
-from openclaw_ratelimit.reservation import Refusal, Reservation
+from openclaw_ratelimit.refusal import QuotaExceeded, Refusal
+from openclaw_ratelimit.reservation import Reservation
 from openclaw_ratelimit.verdict import Lock, Verdict
 
 _Result = TypeVar("_Result")

@@ -5,15 +5,10 @@ RateLimitError
 │   └── PolicyError       a policy that can't be meant
 ├── UsageError            a call that can't be right: another event loop, a link that was never opened, a wrong type
 ├── Locked                a key is locked, or may not try now
-├── QuotaExceeded         there is no room under a quota
+├── QuotaExceeded         there is no room under a quota (in `refusal`)
 └── StorageUnavailable    the shared storage does not answer, or not in time
     └── CallRejected      it answered this one call with an error
 """
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from openclaw_ratelimit.reservation import Refusal
 
 
 class RateLimitError(Exception):
@@ -38,18 +33,6 @@ class Locked(RateLimitError):
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"too many failed attempts; try again in {retry_after:.0f} s")
         self.retry_after = retry_after
-
-
-class QuotaExceeded(RateLimitError):
-    """There is no room under at least one policy; `refusal` says which. `retry_after` is seconds, None for never."""
-
-    def __init__(self, refusal: "Refusal") -> None:
-        names = ", ".join(status.policy.name for status in refusal.violated)
-        wait = refusal.retry_after
-        advice = "it never fits" if wait is None else f"try again in {wait:.1f} s"
-        super().__init__(f"no room under {names}; {advice}")
-        self.refusal = refusal
-        self.retry_after = wait
 
 
 class StorageUnavailable(RateLimitError):

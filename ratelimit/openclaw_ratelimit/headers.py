@@ -7,9 +7,9 @@ is ours.
 from collections.abc import Sequence
 from math import ceil, floor
 
-from openclaw_ratelimit.errors import Locked, QuotaExceeded
+from openclaw_ratelimit.errors import Locked
 from openclaw_ratelimit.limit_status import LimitStatus
-from openclaw_ratelimit.reservation import Refusal
+from openclaw_ratelimit.refusal import QuotaExceeded, Refusal
 
 _UNITS = {"requests": "", "tokens": ';qu="tokens"', "runs": ';qu="concurrent-requests"', "cost": ';qu="cost"'}
 

@@ -31,7 +31,8 @@ from openclaw_ratelimit.memory import WindowRecord
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
 from openclaw_ratelimit.quota_shared import SharedQuota
-from openclaw_ratelimit.reservation import Counted, Refusal, Reservation, Reserving, whole_tokens
+from openclaw_ratelimit.refusal import Refusal
+from openclaw_ratelimit.reservation import Counted, Reservation, Reserving, whole_tokens
 
 if TYPE_CHECKING:
     from openclaw_ratelimit.link import ReplicationLink

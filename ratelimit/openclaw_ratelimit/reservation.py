@@ -1,4 +1,4 @@
-"""The two outcomes of a reservation, and the context manager that makes and settles one."""
+"""A reservation, and the context manager that makes and settles one."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Sequence
@@ -7,33 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from openclaw_ratelimit.checks import MAX_COUNT
-from openclaw_ratelimit.errors import QuotaExceeded, StorageUnavailable, UsageError
+from openclaw_ratelimit.errors import StorageUnavailable, UsageError
 from openclaw_ratelimit.limit_status import LimitStatus
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Share
 from openclaw_ratelimit.quota_shared import SharedQuota
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """There is no room under at least one policy, and nothing was taken of any.
-
-    `statuses` are those of all policies that apply. `retry_after` is seconds until what was asked will fit if nobody
-    else takes it (at that very moment not yet), None when it never will.
-    """
-
-    statuses: tuple[LimitStatus, ...]
-
-    @property
-    def violated(self) -> tuple[LimitStatus, ...]:
-        """The statuses of the policies without room."""
-        return tuple(status for status in self.statuses if status.wait != 0.0)
-
-    @property
-    def retry_after(self) -> float | None:
-        """See the class."""
-        waits = [status.wait for status in self.statuses]
-        return None if None in waits else max(wait for wait in waits if wait is not None)
+from openclaw_ratelimit.refusal import QuotaExceeded, Refusal
 
 
 @dataclass(frozen=True, slots=True)

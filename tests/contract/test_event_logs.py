@@ -5,7 +5,7 @@ import pytest_asyncio
 
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
-from gateway.state.events.store import PAGE, EventPage, EventPolicy
+from gateway.state.events.store import PAGE, PAGE_BYTES, EventPage, EventPolicy
 from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
 
@@ -226,3 +226,16 @@ async def test_a_deleted_run_has_no_events_and_no_lease(backend):
         await log.delete("r")
     assert await log.read("r", 0) == EventPage((), False)
     assert await log.add("r", 1, [b"b"]) == "lost"
+
+
+async def test_a_page_is_bounded_in_bytes_however_large_the_log_is(backend):
+    log, _ = backend
+    await log.begin("r")
+    events = [b"%07d" % number + b"x" * 9_993 for number in range(90)]
+    assert await log.add("r", 0, [*events, b"e" * 3 * PAGE_BYTES, b"end"], last=True) == "held"
+    read: list[bytes] = []
+    while page := (await log.read("r", len(read))).events:
+        assert sum(map(len, page[:-1])) < PAGE_BYTES
+        read += page
+    assert read == [*events, b"e" * 3 * PAGE_BYTES, b"end"]
+    assert (await log.read("r", -1)).events == (b"end",)

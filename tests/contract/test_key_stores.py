@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -10,7 +11,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.identity import ClientLimits
 from gateway.state.keys.redis import RedisKeys
 from gateway.state.keys.sqlite import SqliteKeys
-from gateway.state.keys.store import TooManyKeys
+from gateway.state.keys.store import TooManyKeys, encode_record
 from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 from tests.redis_rights import create_user
 
@@ -182,6 +183,24 @@ async def test_a_damaged_time_of_use_hides_no_other(backend, store, redis, damag
     await store.mark_used({"a": 1_700_000_000.25, "b": 2.0})
     await redis[backend].ask("HSET", "{test}:client-key-uses", "b", damaged)
     assert await store.last_used(["a", "b"]) == {"a": 1_700_000_000.25}
+
+
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+async def test_a_damaged_record_opens_nothing_and_hides_no_other(backend, store, redis):
+    whole = record("whole")
+    await store.add(whole)
+    for number, change in enumerate(
+        (
+            {"digest": "no digest"},
+            {"digest": whole.digest.upper()},
+            {"name": "a b"},
+            {"created": 1e17},
+            {"expires": -1.0},
+        )
+    ):
+        damaged = encode_record(msgspec.structs.replace(record("damaged"), **change))
+        await redis[backend].ask("HSET", "{test}:client-keys", f"damaged-{number}", b"0" * 64 + damaged)
+    assert await every(store) == [whole]
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)

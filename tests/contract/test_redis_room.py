@@ -150,6 +150,23 @@ async def test_the_conversations_of_a_full_redis_can_be_listed_and_deleted(clien
     await sessions.close()
 
 
+async def test_the_keys_are_scanned_for_the_first_list_of_a_day_only(client, redis):
+    """A scan reads all keys of the Redis, also those of other applications."""
+    sessions = RedisSessions(client, SessionPolicy(), prefix="test")
+    await sessions.append(await sessions.acquire(KEY, 1), b"1")
+
+    async def scans():
+        return (await redis.ask("INFO", "commandstats")).get("cmdstat_scan", {"calls": 0})["calls"]
+
+    counts = []
+    for _ in range(3):
+        assert len((await sessions.list_sessions(None, everybody=True, limit=5)).sessions) == 1
+        counts.append(await scans())
+    assert counts == [counts[0]] * 3
+    assert counts[0] > 0
+    await sessions.close()
+
+
 async def test_a_full_redis_is_a_problem_until_the_same_use_succeeds(client, redis):
     fill_up = Script("return redis.call('SET', KEYS[1], string.rep('x', tonumber(ARGV[1])))")
     _, reason = await until_refused(lambda number: client.run_script(fill_up, [f"key-{number}"], [2**20]))

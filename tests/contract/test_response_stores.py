@@ -10,7 +10,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.message import Message, Text, ToolCall
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
-from gateway.state.responses.store import ResponsePolicy, StoredResponse, decoded, encoded
+from gateway.state.responses.store import LARGE, Damaged, ResponsePolicy, StoredResponse, decoded, encoded
 from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
 POLICY = ResponsePolicy(ttl=6000, max_bytes=10_000, max_total_bytes=3_000)
@@ -135,6 +135,28 @@ async def test_a_response_expires(store, backend, redis, clock):
         assert not await store.delete("alice", "resp_1")
 
 
+async def test_memory_is_reserved_before_a_large_response_is_read(store):
+    class Refused(Exception):
+        pass
+
+    sizes = []
+
+    def refuse(size):
+        sizes.append(size)
+        raise Refused
+
+    large = replace(RESPONSE, id="resp_2", body=body(b"x" * LARGE))
+    store._policy = replace(POLICY, max_bytes=2 * LARGE)
+    for response in (RESPONSE, large):
+        assert await store.put(response)
+    assert await store.get("alice", "resp_1", refuse) == RESPONSE
+    assert await store.get("bob", "resp_2", refuse) is None
+    with pytest.raises(Refused):
+        await store.get("alice", "resp_2", refuse)
+    assert await store.get("alice", "resp_2", sizes.append) == large
+    assert sizes[0] == sizes[1] == sum(map(len, (await encoded(large)).values()))
+
+
 @pytest.mark.parametrize("backend", ["memory", "sqlite"], indirect=True)
 async def test_the_oldest_responses_are_deleted_above_the_total_limit(store, clock):
     for number in range(30):
@@ -193,7 +215,7 @@ async def test_an_unreachable_redis_raises_unavailable_and_is_used_again_afterwa
         {"input": b"[1]"},
     ],
 )
-async def test_a_damaged_response_raises_unavailable(damage):
+async def test_a_damaged_response_raises_damaged(damage):
     fields = {name: value for name, value in (await encoded(RESPONSE) | damage).items() if value is not None}
-    with pytest.raises(Unavailable, match="can't be read"):
+    with pytest.raises(Damaged, match="can't be read"):
         await decoded("resp_1", "alice", fields)

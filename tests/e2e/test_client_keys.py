@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from gateway.core.client_key import digest_of, new_key
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
 from tests.process import MAX_WAIT
@@ -17,19 +18,30 @@ from tests.servers import redis_server
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The state of the three gateways and of their Redis."""
+    return tmp_path_factory.mktemp("all")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def redis(tmp_path_factory):
-    async with redis_server(tmp_path_factory.mktemp("redis"), appendonly="yes", appendfsync="always") as ready:
+async def redis(folder):
+    directory = folder / "redis"
+    directory.mkdir()
+    async with redis_server(directory, appendonly="yes", appendfsync="always") as ready:
         yield ready
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateways(config, redis, tmp_path_factory):
+async def gateways(config, redis, folder):
     """Three gateways of one Redis, without the delay of wrong keys from this machine."""
     auth = config["gateway"]["auth"] | {"rateLimit": {"exemptLoopback": False, "maxAttempts": 1000, "global": False}}
     shared = config | {"gateway": config["gateway"] | {"auth": auth, "redis": {"url": redis.url}}}
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(serving(tmp_path_factory.mktemp("state"), shared)) for _ in range(3)]
+        states = [folder / f"state-{number}" for number in range(3)]
+        for state in states:
+            state.mkdir()
+        yield [await stack.enter_async_context(serving(state, shared)) for state in states]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -85,6 +97,37 @@ async def test_a_revocation_without_redis_holds_at_the_asked_instance_and_at_the
         await redis.start()
     await asyncio.gather(*(until_status(call, gateway, key, 401) for gateway in gateways))
     assert [(await call(gateway, key=other))[0] for gateway in gateways] == [200] * 3
+
+
+async def test_no_key_is_in_the_state_in_a_log_or_in_an_answer_of_any_instance(gateways, redis, folder, call):
+    key, revoked = await make(call, gateways[0], "shown-once"), await make(call, gateways[1], "revoked")
+    wrong = new_key()
+    for gateway in gateways:
+        await until_status(call, gateway, key, 200)
+        for secret in (key, revoked, wrong):
+            await call(gateway, "POST", "/v1/chat/completions", secret, {"model": f"openclaw/{secret}", "user": "u"})
+    assert (await call(gateways[2], "DELETE", "/api/v1/keys/revoked"))[0] == 200
+    answers = [
+        await call(gateway, path=path)
+        for gateway in gateways
+        for path in (
+            "/api/v1/keys",
+            "/api/v1/usage",
+            "/api/v1/budgets",
+            "/api/v1/status",
+            "/api/v1/config",
+            "/api/v1/locks",
+        )
+    ]
+    assert {status for status, _ in answers} == {200}
+    logs = "".join(gateway.process.output + gateway.process.errors for gateway in gateways)
+    assert "Client key created" in logs
+    stored = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    assert b"shown-once" in stored
+    for secret in (key, revoked, wrong):
+        for form in (secret, digest_of(secret).hex()):
+            assert form not in logs + str(answers)
+        assert secret.encode() not in stored
 
 
 async def test_keys_outlive_a_killed_gateway_with_a_file(config, tmp_path, call):

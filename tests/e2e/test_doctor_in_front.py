@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import ssl
 import sys
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gateway.doctor.finding import Finding
 from gateway.doctor.front import check_front
@@ -19,7 +22,7 @@ from tests.certificates import Authority
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import Gateway, environment, serving
 from tests.process import free_port, running
-from tests.servers import nginx
+from tests.servers import nginx, redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -91,6 +94,43 @@ async def test_the_command_joins_the_gateways_report_and_that_of_the_front_end(g
     reported = {finding["id"] for finding in json.loads(process.output)["findings"]}
     assert "secret.plain-text" in reported  # of the gateway's file, which the command can't read
     assert not any(one.startswith("front.") for one in reported)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def listing() -> AsyncIterator[TestServer]:
+    """A provider that lists its model."""
+
+    async def models(_request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": "good", "object": "model"}]})
+
+    app = web.Application()
+    app.router.add_get("/v1/models", models)
+    async with TestServer(app) as server:
+        yield server
+
+
+async def test_a_healthy_set_up_of_gateway_redis_and_nginx_has_no_findings(config, listing, tmp_path):
+    token, key = secrets.token_hex(32), secrets.token_hex(32)
+    row = {"baseUrl": str(listing.make_url("/v1")), "apiKey": "${KEY}"}
+    private = config | {
+        "gateway": config["gateway"] | {"trustedProxies": [PROXY], "auth": {"mode": "token"}},
+        "agents": {"defaults": {"model": "fake/good"}},
+        "models": {"mode": "replace", "providers": {"fake": row}},
+    }
+    for name in ("gateway.json5", ".env"):
+        (tmp_path / name).touch(mode=0o600)
+    (tmp_path / ".env").write_text(f"OPENCLAW_GATEWAY_TOKEN={token}\nKEY={key}\n", encoding="utf-8")
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "nginx").mkdir()
+    async with redis_server(tmp_path / "redis") as redis:
+        private["gateway"]["redis"] = {"url": redis.url}
+        async with serving(tmp_path, private) as gateway, front(gateway, tmp_path / "nginx", GOOD) as port:
+            config_file = ["--config", str(tmp_path / "gateway.json5")]
+            here = [*config_file, "--port", str(gateway.port), "--deep", "--strict"]
+            for options in (here, [*config_file, "--url", f"http://127.0.0.1:{port}", "--deep", "--strict"]):
+                command = [sys.executable, "-m", "gateway", "doctor", *options]
+                async with running(command, environment=environment(tmp_path)) as doctor:
+                    assert (await doctor.ended(), doctor.output, doctor.errors) == (0, "no findings\n", "")
 
 
 async def test_without_a_front_end_there_are_no_findings(gateway):

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.e2e.answers import says
+from tests.e2e.answers import does, hangs, says
 from tests.e2e.raw import AUTH, exchange, head, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,6 +32,61 @@ async def test_an_undeclared_length_over_the_limit_is_refused_and_the_connection
 async def test_a_body_without_a_credential_is_not_read(gateway):
     answer = await exchange(gateway, head(f"POST {CHAT} HTTP/1.1", f"Content-Length: {2**30}"))
     assert status(answer) == 401
+
+
+async def half_closed(gateway, sent):
+    """Send a request and shut down the sending side at once, as `nc -N` does. Returns all that the gateway sends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    try:
+        async with asyncio.timeout(30):
+            writer.write(sent)
+            writer.write_eof()
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def chat(model, version="1.1", **fields):
+    body = json.dumps({"messages": [{"role": "user", "content": "hi"}]} | fields).encode()
+    chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
+    lines = [f"POST {CHAT} HTTP/{version}", "Host: localhost", AUTH.strip(), chosen, f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_shuts_down_its_sending_side_gets_its_answer(gateway, provider, stream):
+    answer = await half_closed(gateway, chat(provider.model(says("Hello")), stream=stream))
+    while answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
+        answer = answer.partition(b"\r\n\r\n")[2]
+    assert status(answer) == 200
+    assert b"Hello" in answer
+    if stream:
+        assert b"data: [DONE]" in answer
+
+
+@pytest.mark.parametrize("delay", [0, 0.05])
+async def test_a_client_that_closes_its_connection_is_gone_though_it_looks_half_closed(gateway, provider, delay):
+    model = provider.model(does(hangs))
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(chat(model))
+    async with asyncio.timeout(10):
+        await model.arrived.wait()
+        writer.write_eof()
+        await asyncio.sleep(delay)
+        assert not model.abandoned.is_set(), "it still reads"
+        writer.close()
+        await model.abandoned.wait()
+
+
+async def test_a_half_closed_client_of_http_1_0_counts_as_gone(gateway, provider):
+    model = provider.model(does(hangs))
+    assert await half_closed(gateway, chat(model, "1.0")) == b""
+
+
+async def test_an_incomplete_request_ends_with_its_connection(gateway, provider):
+    sent = chat(provider.model(says("Hello")))
+    for length in (len(sent) - 1, 40):
+        assert await half_closed(gateway, sent[:length]) == b""
 
 
 SMALL = [f"X-{number}: {'x' * 22}" for number in range(500)]  # 32 bytes or less each

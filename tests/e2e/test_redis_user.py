@@ -7,6 +7,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from tests.e2e.answers import SEEN, chunk, hangs, in_turn, refuses, says, streams
 from tests.e2e.conftest import TOKEN
@@ -117,6 +119,18 @@ async def lockouts(one, two):
     async with asyncio.timeout(10):
         while (await one("GET", "/v1/models", **ATTACKER))[0] == 429:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_documented_line_takes_a_users_earlier_rights_away(tmp_path):
+    async with redis_server(tmp_path) as server:
+        await server.ask("ACL", "SETUSER", "gateway", "on", ">SECRET", "allkeys", "allchannels", "+@all")
+        await create_user(server)
+        async with Redis(port=server.port, username="gateway", password="SECRET") as user:
+            assert await user.set("openclaw:key", "1")
+            for command in ("GET other:key", "PUBLISH other message", "FLUSHALL", "CONFIG GET *"):
+                with pytest.raises(NoPermissionError):
+                    await user.execute_command(*command.split())
 
 
 def test_the_documented_rights_are_those_of_the_scripts_and_no_more():

@@ -132,6 +132,16 @@ async def test_a_bad_file_changes_nothing_and_is_named_everywhere(setup, provide
     assert (await setup.ask("GET", "/readyz"))[1]["degraded"] == []
 
 
+async def test_the_doctor_of_a_running_gateway_names_a_key_that_its_file_has_twice(setup):
+    setup.write(f'{json.dumps(setup.tree)[:-1]}, "logging": {{}}, "logging": {{}}}}')
+    await setup.reload()
+    _, body = await setup.ask("GET", "/api/v1/doctor?only=config.warning")
+    seen = [finding["seen"] for finding in body["findings"]]
+    assert any(one.startswith(f"logging: appears in line 1 and again in line 1 of {setup.file}") for one in seen), seen
+    setup.write()
+    await setup.reload()
+
+
 async def test_a_secret_file_that_is_only_begun_is_refused(setup):
     before = (setup.folder / "key").read_text(encoding="utf-8")
     (setup.folder / "key").write_text("", encoding="utf-8")

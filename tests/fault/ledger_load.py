@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,11 +22,25 @@ KILLS = 0.04
 SLOW = 0.05
 """Seconds between the parts of a stream to a client process, so that most kills are in the middle of one."""
 CLIENT = Path(__file__).with_name("killed_client.py")
+SLOTS = 1000
+LIMITS: dict[str, Any] = {
+    "limits": [{"name": "slots", "per": [], "concurrentRuns": SLOTS}],
+    "budgets": [
+        {"name": "tokens", "per": [], "tokens": 10**12},
+        {"name": "money", "usd": 10**6, "hard": False},
+    ],
+}
+"""Under which nothing is refused, and everything is reserved."""
 PIECES = tuple(f"word{number} " for number in range(12))
+_LAST_EVENTS = ("response.completed", "response.failed", "response.incomplete", "error")
 _UNSENT = ("stale_connection", "connect_timeout")
 _MAX_CALLS = 1000  # that the provider remembers
 _FRAMES = tuple(framed(chunk({"content": piece})) for piece in PIECES)
-KINDS = ("whole", "stream", "stream", "responses", "background", "embedding", "session", "killed")
+_MARKER = re.compile(r"[a-z]+-[0-9.-]+")
+KINDS = (
+    "whole", "stream", "stream", "responses", "background", "embedding", "session", "messages", "compact", "socket",
+    "count", "cancelled", "killed",
+)  # fmt: skip
 
 
 @dataclass
@@ -41,9 +56,12 @@ class Entry:
 
 @dataclass
 class Books:
-    """The provider's own books, by the marker in the prompt, in the order of arrival."""
+    """The provider's own books, by the marker in the prompt, in the order of arrival. An answer begins after a random
+    part of `max_delay` seconds.
+    """
 
     seed: int = 1
+    max_delay: float = 0.0
     models: dict[str, Model] = field(default_factory=dict)
     entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
 
@@ -58,6 +76,8 @@ class Books:
             calls.clear()  # the books have what counts of them
         self.entries[marker].append(entry)
         draw = self._random.random()
+        if self.max_delay:
+            await asyncio.sleep(self._random.uniform(0, self.max_delay))
         if draw < FAULTS:
             entry.fault = self._random.choice(("500", "503", "429", "reset", "cut", "garbage"))
         if entry.fault.isdigit():
@@ -117,7 +137,8 @@ class Books:
 def _marker(body: dict[str, Any]) -> str:
     if "input" in body:
         return str(body["input"][0])
-    return next(str(one["content"]) for one in reversed(body["messages"]) if one["role"] == "user")
+    users = [str(one["content"]) for one in reversed(body["messages"]) if one["role"] == "user"]
+    return next(one for one in users if _MARKER.fullmatch(one))  # a compaction asks something else last
 
 
 class Load:
@@ -159,6 +180,17 @@ class Load:
             case "session":
                 headers["x-openclaw-session-key"] = f"s{self._random.randrange(10_000)}"
                 return await self._post("/v1/chat/completions", chat, headers)
+            case "messages":
+                body = {**chat, "max_tokens": 500, "stream": self._random.random() < 0.5}
+                return await self._post("/v1/messages", body, headers)
+            case "count":
+                return await self._post("/v1/messages/count_tokens", chat, headers)
+            case "compact":
+                return await self._post("/v1/responses/compact", {"model": "openclaw", "input": marker}, headers)
+            case "socket":
+                return await self._talk(marker, headers)
+            case "cancelled":
+                return await self._cancel(marker, headers)
             case "killed":
                 return await self._kill(chat, marker, headers)
             case _:
@@ -168,6 +200,33 @@ class Load:
         async with self._client.post(path, json=body, headers=headers) as response:
             await response.read()
             return response.status
+
+    async def _talk(self, marker: str, headers: dict[str, str]) -> object:
+        """Some turns on a WebSocket; the client may close it in the middle of one."""
+        turns, leaves = self._random.randrange(1, 4), self._random.random() < 0.2
+        async with self._client.ws_connect("/v1/responses", headers=headers) as socket:
+            for number in range(1, turns + 1):
+                name = f"{marker}.{number}"
+                await socket.send_json({"type": "response.create", "model": "openclaw", "input": name})
+                if leaves and number == turns:
+                    self.killed.add(name)
+                    await asyncio.sleep(self._random.uniform(0, 0.03))
+                    return "left"
+                while (await socket.receive_json(timeout=60))["type"] not in _LAST_EVENTS:
+                    pass
+        return "closed"
+
+    async def _cancel(self, marker: str, headers: dict[str, str]) -> object:
+        """Cancel a background run at a random moment."""
+        self.killed.add(marker)
+        body = {"model": "openclaw", "input": marker, "background": True}
+        async with self._client.post("/v1/responses", json=body, headers=headers) as response:
+            made = await response.json()
+            if response.status != 200:
+                return response.status
+        await asyncio.sleep(self._random.uniform(0, 0.03))
+        async with self._client.post(f"/v1/responses/{made['id']}/cancel") as response:
+            return (await response.json())["status"]
 
     async def _background(self, marker: str, headers: dict[str, str]) -> object:
         body = {"model": "openclaw", "input": marker, "background": True, "store": True}
@@ -241,8 +300,10 @@ async def attempts_of(client: aiohttp.ClientSession) -> int:
     return int(report["total"]["attempts"])
 
 
-async def compared(client: aiohttp.ClientSession, books: Books, *, killed: set[str], wait: float = 10.0) -> Comparison:
-    """Compare the books as soon as the runs of killed clients have ended, too."""
+async def compared(
+    client: aiohttp.ClientSession, books: Books, *, killed: set[str], hedged: bool = False, wait: float = 10.0
+) -> Comparison:
+    """Compare the books as soon as the runs of killed clients have ended, too. `hedged` attempts run in parallel."""
     expected = sum(map(len, books.entries.values()))
     async with asyncio.timeout(wait):
         while await attempts_of(client) < expected:
@@ -254,7 +315,11 @@ async def compared(client: aiohttp.ClientSession, books: Books, *, killed: set[s
     result = Comparison()
     for marker in books.entries.keys() | by_request.keys():
         booked = sorted(by_request.get(marker, []), key=lambda row: row["attempt"])
-        _compare(result, marker, books.entries.get(marker, []), booked, may_differ=marker in killed)
+        billed = books.entries.get(marker, [])
+        if hedged:  # one that began later may arrive first
+            billed = sorted(billed, key=lambda entry: entry.model)
+            booked.sort(key=lambda row: row["model"])
+        _compare(result, marker, billed, booked, may_differ=marker in killed)
     return result
 
 
@@ -288,6 +353,17 @@ def _compare(
             result.unbilled += 1
         else:
             result.problems.append(f"{marker}: {entry} at the provider, but {row}")
+
+
+async def still_reserved(client: aiohttp.ClientSession) -> list[str]:
+    """What is still reserved of budgets and limits of runs although every run has ended."""
+    body = {"model": "openclaw", "messages": [{"role": "user", "content": "last-1"}]}
+    async with client.post("/v1/chat/completions", json=body) as response:  # it takes one slot itself
+        taken = [f"slots: {text}" for text in [response.headers["RateLimit"]] if f";r={SLOTS - 1}" not in text]
+    async with client.get("/api/v1/budgets") as response:
+        budgets = (await response.json())["data"]
+    assert {budget["name"] for budget in budgets} == {budget["name"] + "-budget" for budget in LIMITS["budgets"]}
+    return taken + [f"{budget}" for budget in budgets if budget["reserved"]]
 
 
 def serve_books(provider: FaultProvider, books: Books) -> None:

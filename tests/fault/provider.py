@@ -52,6 +52,8 @@ class Call:
 
     def reset(self) -> None:
         """Break the connection (RST)."""
+        if self._writer.is_closing():  # the gateway has closed it
+            return
         raw = self._writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()

@@ -5,6 +5,7 @@ as dead, and the next reader ends its run as failed.
 """
 
 import asyncio
+from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,8 @@ _STOPPING = "The gateway is stopping and can't wait any longer for this answer. 
 class BackgroundPolicy:
     """`flush`: seconds between writes of events. `heartbeat`: seconds between renewals of the lease. `store_timeout`:
     seconds that the end of a run waits for an unavailable store, `shutdown_timeout` the same while the gateway stops.
-    `max_runs`: the maximum of concurrent runs, which no connection limits. `max_unwritten`: bytes of events that wait
+    `max_runs`: the maximum of concurrent runs, which no connection limits; one caller may have three quarters of them.
+    `max_unwritten`: bytes of events that wait
     for the store; then the run waits.
     """
 
@@ -50,28 +52,31 @@ class BackgroundRuns:
         self._budget = budget = EventBudget(limits or EventLimits())
         self._logs = RunLogs(events, budget, max_unwritten=policy.max_unwritten, retry=policy.flush)
         self._jobs: dict[asyncio.Task[None], Job] = {}
-        self._beginning = 0  # runs whose head is being written
+        self._by_caller: Counter[str] = Counter()  # runs, also those whose head is being written
         self._closing = False
 
     def count(self) -> int:
         """The number of running jobs."""
         return len(self._jobs)
 
-    def check(self) -> None:
-        """Raise Unavailable if no run can start."""
+    def check(self, caller: str) -> None:
+        """Raise Unavailable if no run of this caller can start."""
         if self._closing:
             raise Unavailable(_STOPPING)
-        if len(self._jobs) + self._beginning >= self._policy.max_runs:
+        if self._by_caller.total() >= self._policy.max_runs:
             raise Unavailable("Too many background runs. Try again when some have ended.")
+        if self._by_caller[caller] >= max(1, self._policy.max_runs * 3 // 4):
+            raise Unavailable("You have too many background runs. Try again when some have ended.")
 
     async def start(self, job: Job) -> None:
         """Start a run. The log contains its head entry when this returns. Raises Unavailable."""
-        self.check()
-        self._beginning += 1
+        self.check(job.caller)
+        self._by_caller[job.caller] += 1
         try:
             await self._logs.begin(job)
-        finally:
-            self._beginning -= 1
+        except BaseException:
+            self._forget(job)
+            raise
         task = asyncio.create_task(self._work(job), name=job.name)
         self._jobs[task] = job
         task.add_done_callback(self._done)
@@ -91,8 +96,13 @@ class BackgroundRuns:
         if self._jobs:
             await asyncio.wait(self._jobs)
 
+    def _forget(self, job: Job) -> None:
+        self._by_caller[job.caller] -= 1
+        if not self._by_caller[job.caller]:
+            del self._by_caller[job.caller]
+
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._jobs[task]
+        self._forget(self._jobs.pop(task))
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A background run failed", response=task.get_name(), exc_info=error)
 

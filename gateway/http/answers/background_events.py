@@ -20,10 +20,11 @@ from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, end_status, is_batch, is_end, is_sealed
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.response_recorder import store_ended
-from gateway.http.answers.stored_responses import UNFINISHED
+from gateway.http.answers.stored_responses import UNFINISHED, holding
 from gateway.http.keys import DRAIN, SERVICES, SNAPSHOT
+from gateway.http.large_bodies import LARGE
 from gateway.state.configured import Stores
-from gateway.state.responses.store import StoredResponse
+from gateway.state.responses.store import Hold, StoredResponse
 from gateway.wire.framing.sse import DONE
 from gateway.wire.openai_responses.response_object import head_of
 from gateway.wire.openai_responses.stream import Renderer
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 _POLL_INTERVAL = 0.1  # seconds between two reads of a log that another instance may be writing
 _MAX_WAIT = 10.0  # seconds that a stream waits for an unavailable log
+_ENDS = 4  # events at the end that have the whole text: of the text, its part, its item, and the response
 _DEAD = "The instance that worked on this response has stopped. Send the request again."
 
 
@@ -69,7 +71,7 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
     first = await stores.events.read(stored.id, -1)
     if not first.events and not first.held and loads(stored.body)["status"] not in UNFINISHED:
         raise _expired(stored)
-    reader = LogReader(stores, stored, number)
+    reader = LogReader(stores, stored, number, holding(request))
     async with EventStream(
         request, headers=_no_headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening
     ) as stream:
@@ -101,10 +103,15 @@ def _no_headers(*, early: bool) -> dict[str, str]:  # noqa: ARG001
 
 
 class LogReader:
-    """Renders a log and returns its events from `number` on. `number` advances to the next event to send."""
+    """Renders a log and returns its events from `number` on. `number` advances to the next event to send.
 
-    def __init__(self, stores: Stores, stored: StoredResponse, number: int) -> None:
+    `hold` reserves memory for more bytes, because the renderer holds what it has rendered. It raises Overloaded.
+    """
+
+    def __init__(self, stores: Stores, stored: StoredResponse, number: int, hold: Hold = lambda _: None) -> None:
         self.number = number
+        self._hold = hold
+        self._unreserved = 0  # bytes
         self._stores = stores
         self._stored = stored
         self._rendered = 0  # events
@@ -112,7 +119,9 @@ class LogReader:
         self._seal: Seal | None = None
 
     async def frames(self) -> AsyncGenerator[list[bytes]]:
-        """The events, until the end of the run. Raises Unavailable if the log stays unavailable for `_MAX_WAIT`."""
+        """The events, until the end of the run. Raises Unavailable if the log stays unavailable for `_MAX_WAIT`, and
+        Overloaded if there is no memory for a large answer.
+        """
         clock = asyncio.get_running_loop().time
         last_read, entry = clock(), 0
         while True:
@@ -134,6 +143,7 @@ class LogReader:
             if page.events and self._renderer is None and is_sealed(page.events[0]):
                 self._seal = await self._stores.seals.of(self._stored.subject)
             entries = page.events or (() if ended is None else (end_entry("failed"),))
+            self._reserve(sum(map(len, entries)) + (0 if ended is None else _ENDS * len(ended.body)))
             if ready := [frame for one in entries for frame in self._read(one, ended)]:
                 self.number += len(ready)
                 yield ready
@@ -141,6 +151,12 @@ class LogReader:
                 return
             if not page.events:
                 await asyncio.sleep(_POLL_INTERVAL)
+
+    def _reserve(self, size: int) -> None:
+        self._unreserved += size
+        if self._unreserved > LARGE:
+            self._hold(self._unreserved)
+            self._unreserved = 0
 
     async def _without_events(self, entry: int) -> StoredResponse | None:
         """The response of a run without a worker whose log has no entry at this index. None: read again.
@@ -199,11 +215,13 @@ async def _fail_orphan(stores: Stores, stored: StoredResponse) -> StoredResponse
 
     The response is failed, unless the worker stored a response before it died.
     """
-    entries = await _entries(stores, stored)
+    entries = 0
+    while page := (await stores.events.read(stored.id, entries)).events:
+        entries += len(page)
     stored = await stores.responses.get(stored.subject, stored.id) or stored
     status = loads(stored.body)["status"]
     is_stored = status not in UNFINISHED
-    if not await stores.events.finish(stored.id, len(entries), end_entry(status if is_stored else "failed")):
+    if not await stores.events.finish(stored.id, entries, end_entry(status if is_stored else "failed")):
         return await current(stores, stored)
     log.warning("The worker of a background run has died", response=stored.id)
     return stored if is_stored else await _ended(stores, stored, "failed")
@@ -214,15 +232,18 @@ async def _ended(stores: Stores, stored: StoredResponse, status: str) -> StoredR
     latest = await stores.responses.get(stored.subject, stored.id)
     if latest is not None and loads(latest.body)["status"] not in UNFINISHED:
         return latest
-    entries = await _entries(stores, stored)
-    seal = await stores.seals.of(stored.subject) if entries and is_sealed(entries[0]) else None
+    page = (await stores.events.read(stored.id, 0)).events
+    seal = await stores.seals.of(stored.subject) if page and is_sealed(page[0]) else None
     renderer = Renderer(head_of(loads(stored.body), seal=seal), now=time.time)
-    answer = Accumulator()
-    for entry in entries:
-        if is_batch(entry):
-            batch = read_batch(entry)
-            renderer.frames(batch)
-            answer.add(batch)
+    answer, number = Accumulator(), 0
+    while page:
+        for entry in page:
+            if is_batch(entry):
+                batch = read_batch(entry)
+                renderer.frames(batch)
+                answer.add(batch)
+        number += len(page)
+        page = (await stores.events.read(stored.id, number)).events
     messages: tuple[Message, ...] = ()
     if status == "cancelled":
         response = renderer.cancellation()
@@ -232,11 +253,3 @@ async def _ended(stores: Stores, stored: StoredResponse, status: str) -> StoredR
         whole = answer.answer()
         response, messages = renderer.outcome(), (*whole.tool_work, *whole.messages())
     return await store_ended(stores.responses, latest or stored, response, messages)
-
-
-async def _entries(stores: Stores, stored: StoredResponse) -> list[bytes]:
-    """All entries of the log."""
-    entries: list[bytes] = []
-    while page := (await stores.events.read(stored.id, len(entries))).events:
-        entries += page
-    return entries

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from gateway.state.responses.store import ResponseStore, StoredResponse, encoded
+from gateway.state.responses.store import Hold, ResponseStore, StoredResponse, encoded
 
 MiB = 2**20
 
@@ -49,12 +49,12 @@ class ConnectionMemory:
         self._responses: dict[str, StoredResponse] = {}  # oldest first
         self.size = 0
 
-    async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
+    async def get(self, subject: str | None, response_id: str, hold: Hold | None = None) -> StoredResponse | None:
         """See ResponseStore."""
         own = self._responses.get(response_id)
         if own is not None and own.subject == subject:
             return own
-        return await self._stored.get(subject, response_id)
+        return await self._stored.get(subject, response_id, hold)
 
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore. Never fails; a response that is too large is forgotten at once."""

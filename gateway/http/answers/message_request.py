@@ -66,7 +66,7 @@ def _refuse_foreign(turn: Turn) -> None:
     """Refuse content of the user that none of the agent's models can be sent. Raises BadRequest."""
     for message in turn.messages:
         for part in message.parts if message.role in ("user", "system") else ():
-            if isinstance(part, Foreign):
+            if isinstance(part, Foreign) and part.text is None:
                 raise BadRequest(
                     f"`messages`: only Anthropic takes {_described(part)}, and the agent has no such model. Send the "
                     "content itself.",

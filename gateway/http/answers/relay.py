@@ -72,7 +72,7 @@ async def respond(
 
 
 def reported_model(dispatched: Dispatched, snapshot: Snapshot) -> str:
-    """The `model` to report: the client's own `model`, or the model that run_end."""
+    """The `model` to report: the client's own `model`, or the model that answered."""
     run = dispatched.run
     return str(run.trace.answered) if snapshot.report_upstream_model else run.turn.model
 

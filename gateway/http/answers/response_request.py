@@ -23,7 +23,7 @@ from gateway.http.answers.connection_memory import ConnectionMemory
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.relay import OpenStream, respond
 from gateway.http.answers.response_recorder import ResponseRecorder, Storage
-from gateway.http.answers.stored_responses import history, owner_of, referred_items
+from gateway.http.answers.stored_responses import history, holding, owner_of, referred_items
 from gateway.http.errors import JSON
 from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES, SNAPSHOT
 from gateway.http.large_bodies import BODY, decoded
@@ -66,6 +66,7 @@ class ResponseRequest:
         self._large = BODY in request
         self._caller = identity(request[PRINCIPAL], request[CLIENT])
         self._owner = owner_of(request)
+        self._hold = holding(request)
         self._stores = request.app[SERVICES].stores
         self._store = self._stores.responses
         self._known: ResponseStore = transport.memory or self._store  # the responses that the client may continue
@@ -80,7 +81,7 @@ class ResponseRequest:
         ingress, media = self._ingress, self._request[SNAPSHOT].media
         self._agent = agent.id
         if references := ingress.references():
-            ingress.refer(await referred_items(self._known, self._owner, references))
+            ingress.refer(await referred_items(self._known, self._owner, references, self._hold))
         if ingress.needs_seal:
             self._seal = await self._stores.seals.of(self._owner.subject)
         read = partial(ingress.turn, self._seal)
@@ -90,7 +91,9 @@ class ResponseRequest:
         self._wants_stream = turn.stream
         check_url_parts(turn, media.max_url_parts)
         earlier = (
-            await history(self._known, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
+            await history(self._known, self._owner, agent.id, ingress.previous, self._hold)
+            if ingress.previous is not None
+            else ()
         )
         turn = await checked_images(turn, media.response_images)
         turn = await with_file_texts(
@@ -163,7 +166,7 @@ class ResponseRequest:
         """Start the run as a background task, and return the queued response or its stream."""
         request = self._request
         background = request.app[BACKGROUND]
-        background.check()
+        background.check(self._caller)
         stored = replace(job.storage.record, body=dumps(response_object(head, "queued", ())))
         if not await self._store.put(stored):
             raise BadRequest("`background`: the input is too large to be stored.", param="background")

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -12,9 +13,11 @@ from gateway.core.errors import BadRequest, NotFound
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
 from gateway.core.session_key import HEADER
-from gateway.http.keys import PRINCIPAL, SERVICES
+from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES
+from gateway.http.large_bodies import hold
+from gateway.http.quota import identity
 from gateway.http.routes import RESPONSES_BODY
-from gateway.state.responses.store import ResponseStore, StoredResponse
+from gateway.state.responses.store import Hold, ResponseStore, StoredResponse
 from gateway.wire.openai_responses.item_id import position_of
 
 _MAX_RESPONSES = 1000  # per conversation
@@ -36,9 +39,11 @@ def owner_of(request: web.Request) -> Owner:
 
 
 async def find(request: web.Request) -> StoredResponse:
-    """The response that the path names. Raises NotFound, also for another owner's."""
+    """The response that the path names. Raises NotFound, also for another owner's, Damaged, and Overloaded for a large
+    one while the process holds too much.
+    """
     owner, response_id = owner_of(request), request.match_info["id"]
-    stored = await _get(request.app[SERVICES].stores.responses, owner, response_id)
+    stored = await _get(request.app[SERVICES].stores.responses, owner, response_id, holding(request))
     if stored is None or owner.session not in (None, stored.session):
         raise NotFound(
             f"Response with id '{response_id[:80]}' not found.", param="response_id", code="response_not_found"
@@ -46,8 +51,15 @@ async def find(request: web.Request) -> StoredResponse:
     return stored
 
 
-async def history(store: ResponseStore, owner: Owner, agent: str, response_id: str) -> tuple[Message, ...]:
-    """The conversation up to and including this response.
+def holding(request: web.Request) -> Hold:
+    """Reserves memory for stored data until the request ends. It raises Overloaded."""
+    return partial(hold, request, identity(request[PRINCIPAL], request[CLIENT]))
+
+
+async def history(
+    store: ResponseStore, owner: Owner, agent: str, response_id: str, hold: Hold | None = None
+) -> tuple[Message, ...]:
+    """The conversation up to and including this response. `hold`: see ResponseStore.
 
     Raises NotFound if any part of it is missing: OpenClaw starts a new conversation silently, but a model that lacks
     half of the conversation misleads. Raises BadRequest if it is unfinished or too large for a request.
@@ -56,7 +68,7 @@ async def history(store: ResponseStore, owner: Owner, agent: str, response_id: s
     following: str | None = response_id
     size = 0
     while following is not None:
-        stored = await _get(store, owner, following)
+        stored = await _get(store, owner, following, hold)
         if stored is None or (stored.agent, stored.session) != (agent, owner.session) or len(turns) == _MAX_RESPONSES:
             raise _not_found(response_id, following)
         if not turns and loads(stored.body)["status"] in UNFINISHED:
@@ -77,8 +89,11 @@ async def history(store: ResponseStore, owner: Owner, agent: str, response_id: s
     return tuple(message for turn in reversed(turns) for message in turn)
 
 
-async def referred_items(store: ResponseStore, owner: Owner, references: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The items that a request refers to by id; `references` are ids with their paths, as often as they occur.
+async def referred_items(
+    store: ResponseStore, owner: Owner, references: Sequence[tuple[str, str]], hold: Hold | None = None
+) -> dict[str, Any]:
+    """The items that a request refers to by id; `references` are ids with their paths, as often as they occur. `hold`:
+    see ResponseStore.
 
     Raises NotFound, or BadRequest if the items together are larger than a request may be.
     """
@@ -86,7 +101,7 @@ async def referred_items(store: ResponseStore, owner: Owner, references: Sequenc
     occurrences = Counter(name for name, _ in references)
     size = 0
     for (response, side), names in _by_side(references).items():
-        stored = await _get(store, owner, response)
+        stored = await _get(store, owner, response, hold)
         side_items = [] if stored is None else await _items_of(stored, side)
         for name, (path, index) in names.items():
             if index >= len(side_items):
@@ -117,9 +132,9 @@ def _no_item(name: str, path: str) -> NotFound:
     return NotFound(f"`{path}`: item with id '{name[:80]}' not found.", param=path, code="item_not_found")
 
 
-async def _get(store: ResponseStore, owner: Owner, response_id: str) -> StoredResponse | None:
+async def _get(store: ResponseStore, owner: Owner, response_id: str, hold: Hold | None) -> StoredResponse | None:
     """The stored response, None for an id that no response can have."""
-    return await store.get(owner.subject, response_id) if response_id.isascii() else None
+    return await store.get(owner.subject, response_id, hold) if response_id.isascii() else None
 
 
 async def _items_of(stored: StoredResponse, side: str) -> list[Any]:

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from gateway.access.key_bounds import require_within
 from gateway.access.key_registry import KeyRegistry
 from gateway.config.budgets import SECONDS, BudgetWindow, nanodollars
 from gateway.core.client_key import DEFAULT_SCOPES, NAME_RULE, KeyRecord, format_time, is_key_name, parse_time
@@ -68,6 +69,7 @@ async def create_key(request: web.Request) -> web.StreamResponse:
     """Create a key. The response is the only one that holds it: `key`."""
     registry = _registry(request)
     record = _record(request, await read_body(request, _MAX_BODY, request[SNAPSHOT].body_timeout))
+    require_within(request[PRINCIPAL], record)
     if record.name in request[SNAPSHOT].declared_keys:
         raise AlreadyExists(
             f"gateway.keys in the configuration declares '{record.name}'. Choose another name.", code="key_exists"

@@ -7,11 +7,13 @@ from aiohttp import web
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps, loads
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background import BACKGROUND
 from gateway.http.answers.background_events import cancelled, current, replay
-from gateway.http.answers.stored_responses import find, input_items_of
+from gateway.http.answers.stored_responses import find, input_items_of, owner_of
 from gateway.http.errors import JSON
 from gateway.http.keys import SERVICES
+from gateway.state.responses.store import Damaged
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _PAGE = 20  # input items per page, OpenAI's default
@@ -42,13 +44,24 @@ async def cancel_response(request: web.Request) -> web.StreamResponse:
 
 
 async def delete_response(request: web.Request) -> web.StreamResponse:
-    """Delete the response. Responses that continue it can't be continued any more."""
-    stored, stores = await find(request), request.app[SERVICES].stores
+    """Delete the response, also a damaged one. Responses that continue it can't be continued any more."""
+    stores = request.app[SERVICES].stores
+    try:
+        stored = await find(request)
+    except Damaged as error:
+        drop_tracebacks(error)
+        name = request.match_info["id"]
+        await stores.responses.delete(owner_of(request).subject, name)
+        return _deleted(name)
     if loads(stored.body)["background"]:
         request.app[BACKGROUND].cancel(stored.id)
         await cancelled(stores, stored, _CANCEL_TIMEOUT)
     await stores.responses.delete(stored.subject, stored.id)
-    return _json({"id": stored.id, "object": "response", "deleted": True})
+    return _deleted(stored.id)
+
+
+def _deleted(name: str) -> web.Response:
+    return _json({"id": name, "object": "response", "deleted": True})
 
 
 async def list_input_items(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,6 @@
-"""Client connections. Responds to malformed requests without echoing parser errors."""
+"""Client connections. Responds to malformed requests without echoing parser errors, discards refused bodies, and serves
+clients that shut down their sending side after the request.
+"""
 
 import asyncio
 import socket
@@ -7,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import HttpParser
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.http.keys import CONNECTIONS
@@ -22,6 +25,9 @@ from gateway.http.server.request import Request
 _MAX_HEADERS = HEAD_LIMIT // 4  # the shortest line has four bytes, so HEAD_LIMIT always applies first
 _KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which aiohttp reads and discards a refused body
+_DISCARD_INTERVAL = 0.02  # seconds between two reads of a discarded body
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_FIRST_PROBE, _LAST_PROBE = 0.002, 1.0  # seconds between two probes of a half-closed connection; doubled each time
 _SHUTDOWN_TIMEOUT = 1.0  # seconds for a handler at the end; `drain` has already waited for running answers
 
 
@@ -39,10 +45,11 @@ class _ErrorResponse(web.Response):
 class ClientConnection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ()
+    __slots__ = ("_discarding",)
 
     def __init__(self, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
+        self._discarding = False
         if self._parser is not None:
             self._parser = cast("HttpParser[Any]", HeadLimit(self._parser))
 
@@ -50,6 +57,53 @@ class ClientConnection(RequestHandler):
         """Resume reading. aiohttp calls this for every part of a body; it only matters after a pause."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
+
+    def discard_body(self, request: web.BaseRequest) -> None:
+        """Drop what arrives of the refused body, slowly and without parsing it, while the client reads the response.
+
+        The connection closes then: its next request could not be recognised.
+        """
+        self._discarding = True
+        request._message = request._message._replace(should_close=True)  # noqa: SLF001  aiohttp has no other way
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the data of a request."""
+        if self._discarding:
+            self._pause_transport_reading()
+            self._loop.call_later(_DISCARD_INTERVAL, self._resume_transport_reading)
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio.Protocol has it
+        """The client sends nothing more. It may still read the response, or be gone: both look alike.
+
+        So it gets an interim response, which every client of HTTP/1.1 skips. A client that is gone answers it with a
+        reset, and the connection is lost as soon as more is written. Other connections close at once: those of HTTP/1.0
+        and of TLS, and those whose request is incomplete or whose response has begun.
+        """
+        transport, parser = self.transport, self._parser
+        idle = self._waiter is not None and not self._waiter.done()
+        if idle or transport is None or self._upgraded or transport.get_extra_info("sslcontext") is not None:
+            return None
+        head, body = parser.last if isinstance(parser, HeadLimit) else (None, EMPTY_PAYLOAD)
+        request = self._current_request
+        has_begun = request is not None and bool(request.writer.output_size)
+        if head is None or head.version < HttpVersion11 or not body.is_eof() or has_begun:
+            return None
+        self.close()  # once the response has been sent
+        self._probe(_FIRST_PROBE)
+        return True
+
+    def _probe(self, interval: float) -> None:
+        """Find out whether the client is gone, until the response begins."""
+        request, transport = self._current_request, self.transport
+        if transport is None or transport.is_closing():
+            return
+        if request is not None:  # else its handler is about to start, or has just ended
+            if request.writer.output_size:
+                return
+            transport.write(_CONTINUE)
+        self._loop.call_later(interval, self._probe, min(2 * interval, _LAST_PROBE))
 
     def handle_error(
         self,

@@ -19,11 +19,12 @@ Parsed = tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]
 class HeadLimit:
     """Wraps a connection's parser and delegates to it."""
 
-    __slots__ = ("_body", "_feed", "_unfinished", "feed_eof", "message_consumed", "pause_reading", "set_upgraded")
+    __slots__ = ("_feed", "_unfinished", "feed_eof", "last", "message_consumed", "pause_reading", "set_upgraded")
 
     def __init__(self, parser: HttpParser[Any]) -> None:
         self._feed: Callable[[bytes], Parsed] = parser.feed_data
-        self._body: StreamReader | EmptyStreamReader = EMPTY_PAYLOAD
+        self.last: tuple[RawRequestMessage | None, StreamReader | EmptyStreamReader] = (None, EMPTY_PAYLOAD)
+        """The head and the body of the request that arrived last."""
         self._unfinished = 0  # bytes of an incomplete head
         self.feed_eof: Any = parser.feed_eof
         self.message_consumed: Any = parser.message_consumed
@@ -35,7 +36,7 @@ class HeadLimit:
 
         If a head shares a read with the body before it, counting starts with the next read.
         """
-        in_body = not self._body.is_eof()
+        in_body = not self.last[1].is_eof()
         parsed = self._feed(data)
         messages = parsed[0]
         if messages:
@@ -44,7 +45,7 @@ class HeadLimit:
             ):
                 raise LineTooLong(b"head", HEAD_LIMIT)
             self._unfinished = 0
-            self._body = messages[-1][1]
+            self.last = messages[-1]
         elif not in_body:
             self._unfinished += len(data)
             if self._unfinished > HEAD_LIMIT:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from gateway.state.events.lease_watch import LeaseWatch
-from gateway.state.events.store import PAGE, EventPage, EventPolicy, LeaseState
+from gateway.state.events.store import PAGE, PAGE_BYTES, EventPage, EventPolicy, LeaseState
 from gateway.state.redis_client import RedisClient
 from gateway.state.redis_room import RESPONSES
 from gateway.state.script import load_script
 
 _MAX_EVENTS_PER_CALL = 500  # a script's stack holds some thousands of values
+_READ_STEP = 20  # events that the script reads before it looks at their bytes
 
 _RUNNING = 2 * 86_400.0  # seconds of life of the events of a run while it runs, whatever Redis's clock does
 _UNKNOWN, _ENDED, _EXPIRED, _VALID = 0, 1, 2, 3  # what the script says of a lease
@@ -74,7 +75,7 @@ class RedisEvents:
     async def read(self, name: str, number: int) -> EventPage:
         """See EventLog."""
         last = number + PAGE - 1 if number >= 0 else -1
-        arguments = [number, last, self._lease_ms]
+        arguments = [number, last, self._lease_ms, PAGE_BYTES, _READ_STEP]
         state, events = await self._redis.run_script(_READ_EVENTS, self._keys(name), arguments)
         if state in (_UNKNOWN, _ENDED):
             self._watch.forget(name)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from gateway.state.events.lease_watch import LeaseWatch
-from gateway.state.events.store import PAGE, EventPage, EventPolicy, LeaseState
+from gateway.state.events.store import PAGE, PAGE_BYTES, EventPage, EventPolicy, LeaseState
 from gateway.state.sqlite import Database
 
 _ENDED = "ended"  # the state of a run whose worker has released the lease
@@ -79,8 +79,7 @@ class SqliteEvents:
                 "SELECT event FROM background_events WHERE name = ? AND number >= ? ORDER BY number LIMIT ?",
                 (name, start, PAGE),
             )
-            events = tuple(event for (event,) in rows)
-            return events, _stored_state(connection, name), self._lease_state(connection, name, now)
+            return _page(rows), _stored_state(connection, name), self._lease_state(connection, name, now)
 
         events, stored, state = await self._database.read(work)
         if stored is None or stored == _ENDED:
@@ -129,6 +128,19 @@ class SqliteEvents:
         ).fetchone()
         state: LeaseState = "lost" if row is None else row[0]
         return state
+
+
+def _page(rows: sqlite3.Cursor) -> tuple[bytes, ...]:
+    """The events of the rows, up to the one that fills a page."""
+    events: list[bytes] = []
+    size = 0
+    for (event,) in rows:
+        events.append(event)
+        size += len(event)
+        if size >= PAGE_BYTES:
+            break
+    rows.close()
+    return tuple(events)
 
 
 def _restore_expired_lease(

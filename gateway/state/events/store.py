@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 
 PAGE = 1000
 """The largest number of events in one read; a long answer has a hundred times as many."""
+PAGE_BYTES = 256 * 1024
+"""The bytes after which a read returns no further event: a reader holds a page, however large the log is."""
 LeaseState = Literal["held", "cancelled", "lost"]
 """`held`: the worker goes on. `cancelled`: the worker must stop. `lost`: another instance has ended the run."""
 
@@ -50,7 +52,10 @@ class EventLog(Protocol):
         ...
 
     async def read(self, name: str, number: int) -> EventPage:
-        """Up to PAGE events, starting at `number`. A negative number counts from the end; -1 is the last event."""
+        """Up to PAGE events of PAGE_BYTES, starting at `number`, and the event that exceeds these.
+
+        A negative number counts from the end; -1 is the last event.
+        """
         ...
 
     async def cancel(self, name: str) -> None:

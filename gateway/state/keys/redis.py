@@ -7,8 +7,9 @@ from typing import Any, cast
 import structlog
 
 from gateway.core.client_key import KeyRecord
+from gateway.state.connect import Client
 from gateway.state.keys.store import MAX_KEYS, TooManyKeys, decode_records, encode_record
-from gateway.state.redis_client import Client, RedisClient
+from gateway.state.redis_client import RedisClient
 from gateway.state.script import load_script
 
 _ADD_KEY = load_script(__file__, "add_key")

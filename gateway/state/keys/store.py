@@ -4,17 +4,20 @@ A store has a version, which changes with every key that is added or removed, so
 missed.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 
-from gateway.core.client_key import KeyRecord
+from gateway.core.client_key import KeyRecord, is_key_name
 
 log = structlog.get_logger(__name__)
 
 MAX_KEYS = 50_000
+_DIGEST = re.compile("[0-9a-f]{64}")
+_END_OF_TIME = 253_402_300_800.0  # of year 9999, after which `format_time` can write none
 
 
 class TooManyKeys(Exception):
@@ -67,10 +70,24 @@ def decode_records(values: Sequence[bytes]) -> list[KeyRecord]:
     records = []
     for value in values:
         try:
-            records.append(_DECODER.decode(value))
+            record = _DECODER.decode(value)
         except msgspec.MsgspecError:
+            record = None
+        if record is None or not _is_usable(record):
             log.warning("A stored client key can't be read, so it is refused; a newer version may have written it")
+            continue
+        records.append(record)
     return records
 
 
 _DECODER = msgspec.json.Decoder(KeyRecord)
+
+
+def _is_usable(record: KeyRecord) -> bool:
+    """Whether a record is one that a gateway has written: a damaged one must not stop the others from being read."""
+    times = (record.created, 0.0 if record.expires is None else record.expires)
+    return (
+        is_key_name(record.name)
+        and _DIGEST.fullmatch(record.digest) is not None
+        and all(0 <= time < _END_OF_TIME for time in times)
+    )

@@ -5,8 +5,9 @@ from typing import Any
 
 from redis.asyncio import RedisCluster
 
+from gateway.state.connect import Client
 from gateway.state.reasoning.store import MAX_ENTRY, RETENTION
-from gateway.state.redis_client import Client, RedisClient
+from gateway.state.redis_client import RedisClient
 from gateway.state.redis_room import RESPONSES
 
 

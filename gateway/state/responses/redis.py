@@ -1,15 +1,14 @@
 """Responses in Redis: a hash per response, which expires by itself. The key contains the subject."""
 
 import hashlib
-from collections.abc import Awaitable
-from typing import cast
 
 from gateway.state.redis_client import RedisClient
 from gateway.state.redis_room import RESPONSES
-from gateway.state.responses.store import ResponsePolicy, StoredResponse, decoded, encoded
+from gateway.state.responses.store import LARGE, Hold, ResponsePolicy, StoredResponse, decoded, encoded
 from gateway.state.script import load_script
 
 _PUT_RESPONSE = load_script(__file__, "put_response")
+_GET_RESPONSE = load_script(__file__, "get_response")
 _DELETE_RESPONSE = load_script(__file__, "delete_response")
 
 
@@ -33,13 +32,17 @@ class RedisResponses:
             await self._redis.run_script(_PUT_RESPONSE, [self._key(response.subject, response.id)], arguments)
         return True
 
-    async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
+    async def get(self, subject: str | None, response_id: str, hold: Hold | None = None) -> StoredResponse | None:
         """See ResponseStore."""
-        key = self._key(subject, response_id)
-        fields = await self._redis.execute(lambda client: cast(Awaitable[dict[bytes, bytes]], client.hgetall(key)))
+        keys = [self._key(subject, response_id)]
+        size, fields = await self._redis.run_script(_GET_RESPONSE, keys, [-1 if hold is None else LARGE])
+        if hold is not None and size > LARGE:
+            hold(size)
+            size, fields = await self._redis.run_script(_GET_RESPONSE, keys, [-1])
         if not fields:
             return None
-        return await decoded(response_id, subject, {name.decode(): value for name, value in fields.items()})
+        names = [name.decode() for name in fields[::2]]
+        return await decoded(response_id, subject, dict(zip(names, fields[1::2], strict=True)))
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
         """See ResponseStore. Returns False if the result of an earlier attempt of the same deletion got lost."""

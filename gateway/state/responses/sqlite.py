@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 
-from gateway.state.responses.store import ResponsePolicy, StoredResponse, decoded, encoded
+from gateway.state.responses.store import LARGE, Hold, ResponsePolicy, StoredResponse, decoded, encoded
 from gateway.state.sqlite import Database
 
 _FIELDS = ("facts", "body", "input", "messages")
@@ -45,21 +45,35 @@ class SqliteResponses:
         await self._database.write(work)
         return True
 
-    async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
+    async def get(self, subject: str | None, response_id: str, hold: Hold | None = None) -> StoredResponse | None:
         """See ResponseStore."""
+        row = await self._database.read(self._reading(subject, response_id, None if hold is None else LARGE))
+        if isinstance(row, int) and hold is not None:
+            hold(row)
+            row = await self._database.read(self._reading(subject, response_id, None))
+        if row is None or isinstance(row, int):
+            return None
+        return await decoded(response_id, subject, dict(zip(_FIELDS, row, strict=True)))
+
+    def _reading(
+        self, subject: str | None, response_id: str, limit: int | None
+    ) -> Callable[[sqlite3.Connection], tuple[bytes, ...] | int | None]:
+        """Reads the fields, None if there is no response, or the bytes of one that has more than `limit`."""
         now = self._clock()
 
-        def work(connection: sqlite3.Connection) -> tuple[bytes, ...] | None:
+        def work(connection: sqlite3.Connection) -> tuple[bytes, ...] | int | None:
+            where = "FROM responses WHERE id = ? AND subject IS ? AND expires > ?"
+            key = (response_id, subject, now)
+            if limit is not None:
+                size = connection.execute(f"SELECT bytes {where}", key).fetchone()
+                if size is None or size[0] > limit:
+                    return None if size is None else int(size[0])
             row: tuple[bytes, ...] | None = connection.execute(
-                "SELECT facts, body, input, messages FROM responses WHERE id = ? AND subject IS ? AND expires > ?",
-                (response_id, subject, now),
+                f"SELECT facts, body, input, messages {where}", key
             ).fetchone()
             return row
 
-        row = await self._database.read(work)
-        if row is None:
-            return None
-        return await decoded(response_id, subject, dict(zip(_FIELDS, row, strict=True)))
+        return work
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
         """See ResponseStore."""

@@ -5,7 +5,7 @@ explicit session) and interpret the objects.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,7 +16,11 @@ from gateway.core.jsonio import StructDecoder, dumps, loads, only_objects_of
 from gateway.core.message import Message
 from gateway.core.message_json import are_many, read_messages, write_messages
 
-_LARGE = 2**18  # bytes; decoding more may take milliseconds
+LARGE = 2**18
+"""Bytes above which a response is large: decoding it may take milliseconds."""
+
+Hold = Callable[[int], None]
+"""Reserves memory for so many bytes. What it raises refuses them."""
 
 
 class _Body(msgspec.Struct):
@@ -52,6 +56,10 @@ class StoredResponse:
     size: int = field(default=0, compare=False)
 
 
+class Damaged(Unavailable):
+    """The stored response can't be read. It can be deleted."""
+
+
 class ResponseStore(Protocol):
     """Every method raises Unavailable (503) when the storage is not reachable."""
 
@@ -62,8 +70,11 @@ class ResponseStore(Protocol):
         """
         ...
 
-    async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
-        """The response, if it exists and belongs to `subject`."""
+    async def get(self, subject: str | None, response_id: str, hold: Hold | None = None) -> StoredResponse | None:
+        """The response, if it exists and belongs to `subject`.
+
+        Before reading a large one it calls `hold` with its bytes; what that raises ends the call. Raises Damaged.
+        """
         ...
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
@@ -91,13 +102,13 @@ async def encoded(response: StoredResponse) -> dict[str, bytes]:
 
 
 async def decoded(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
-    """The response that `encoded` encoded. Raises Unavailable if it can't be read."""
+    """The response that `encoded` encoded. Raises Damaged."""
     try:
-        if sum(map(len, fields.values())) > _LARGE:
+        if sum(map(len, fields.values())) > LARGE:
             return await asyncio.to_thread(_decoded, response_id, subject, fields)
         return _decoded(response_id, subject, fields)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise Unavailable(
+        raise Damaged(
             "The stored response can't be read: a newer version of the gateway wrote it, or it is damaged."
         ) from error
 

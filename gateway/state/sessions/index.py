@@ -17,7 +17,8 @@ from redis.asyncio.cluster import RedisCluster
 from gateway.core.errors import Unavailable
 from gateway.core.session_key import SessionKey, parse_session_key
 from gateway.core.tracebacks import drop_tracebacks
-from gateway.state.redis_client import Client, RedisClient, ScriptCall
+from gateway.state.connect import Client
+from gateway.state.redis_client import RedisClient, ScriptCall
 from gateway.state.script import load_script
 from gateway.state.sessions.store import Cursor
 

@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from gateway.state.redis_client import Client, RedisClient
+from gateway.state.connect import Client
+from gateway.state.redis_client import RedisClient
 from gateway.state.redis_room import CONVERSATIONS
 from gateway.state.usage.store import Segment, UsagePolicy
 

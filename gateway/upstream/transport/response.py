@@ -38,11 +38,6 @@ class Response:
         return b"text/event-stream" in self._headers.get(b"content-type", b"").lower()
 
     @property
-    def is_web_page(self) -> bool:
-        """Whether the body is `text/html`."""
-        return b"text/html" in self._headers.get(b"content-type", b"")
-
-    @property
     def read_to_end(self) -> bool:
         """Whether the whole body has arrived."""
         return self._connection is None or self._connection.complete

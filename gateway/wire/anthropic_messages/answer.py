@@ -18,7 +18,7 @@ from gateway.wire.anthropic_messages.usage import UsageReader
 from gateway.wire.block_builder import BlockBuilder
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed
+from gateway.wire.failures import malformed, unreadable
 from gateway.wire.framing.sse import SseDecoder
 from gateway.wire.model import ModelSpec
 
@@ -45,7 +45,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
         try:
             answer = MESSAGE.read(body)
         except InvalidJSON as error:
-            raise malformed(str(error)) from None
+            raise unreadable(error, body) from None
     if answer.error or answer.type == "error":
         raise classify(None, {"error": answer.error})
     if answer.content is None:
@@ -134,7 +134,7 @@ class StreamParser(EventParser):
             except InvalidJSON as error:
                 if self.complete:  # the answer is complete; ignore what follows
                     return
-                raise malformed(str(error)) from None
+                raise unreadable(error, payload) from None
             self._events([event], batch, exact=False)
 
     def _events(self, events: list[Event], batch: Batch, *, exact: bool) -> None:

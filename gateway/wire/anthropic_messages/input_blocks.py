@@ -138,8 +138,25 @@ def _document(fields: RawFields, path: str) -> Content:
             return File(name, "text/plain", encoded, extras=extras)
         case "url":
             return File(name, None, None, _field(source, "url", path), extras)
+        case "content":
+            return _foreign(fields, _text_of(source.get("content"), name))
         case _:
             return _foreign(fields)
+
+
+def _search_result(fields: RawFields, _path: str) -> Content:
+    title, source = optional(fields, "title"), optional(fields, "source")
+    return _foreign(fields, _text_of(loads(fields.get("content", ABSENT)), title, source))
+
+
+def _text_of(content: object, *heading: str | None) -> str | None:
+    """The text that stands for a block elsewhere; None if the block holds more than text."""
+    blocks = [{"text": content}] if isinstance(content, str) else content
+    if not isinstance(blocks, list):
+        return None
+    texts = [block.get("text") if isinstance(block, dict) else None for block in blocks]
+    lines = [*filter(None, heading), *(text for text in texts if isinstance(text, str))]
+    return "\n".join(lines) if all(isinstance(text, str) for text in texts) else None
 
 
 def _result(fields: RawFields, path: str) -> ToolResult:
@@ -154,4 +171,9 @@ def _result(fields: RawFields, path: str) -> ToolResult:
     return ToolResult(call_id, content, is_error=loads(fields.get("is_error", ABSENT)) is True)
 
 
-_READERS: dict[str, Callable[[RawFields, str], Content]] = {"text": _text, "image": _image, "document": _document}
+_READERS: dict[str, Callable[[RawFields, str], Content]] = {
+    "text": _text,
+    "image": _image,
+    "document": _document,
+    "search_result": _search_result,
+}

@@ -30,7 +30,7 @@ _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's lev
 _THINKING_EDITS = "clear_thinking"
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 # Later versions refuse sampling parameters; the `headers` of a row may name another one.
-_HEADERS = {"anthropic-version": "2023-06-01"}
+VERSION = {"anthropic-version": "2023-06-01"}
 
 
 class BuiltRequest(Struct, frozen=True):
@@ -102,7 +102,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
 
 def headers_of(built: BuiltRequest) -> Mapping[str, str]:
     """The headers that the format needs."""
-    return _HEADERS if built.beta is None else {**_HEADERS, "anthropic-beta": built.beta}
+    return VERSION if built.beta is None else {**VERSION, "anthropic-beta": built.beta}
 
 
 def _unbind(body: dict[str, Any]) -> bool:

@@ -11,9 +11,9 @@ from gateway.wire.anthropic_messages.answer import StreamParser, parse_answer
 from gateway.wire.anthropic_messages.counting import MessagesCounting
 from gateway.wire.anthropic_messages.errors import classify
 from gateway.wire.anthropic_messages.profile import profile_from
-from gateway.wire.anthropic_messages.request import build_request, headers_of
+from gateway.wire.anthropic_messages.request import VERSION, build_request, headers_of
 from gateway.wire.claude import abilities_of
-from gateway.wire.contract import CountingFormat, Parser, WireRequest
+from gateway.wire.contract import CountingFormat, OwnTools, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 
 _PATH = "/v1/messages"
@@ -26,6 +26,10 @@ class AnthropicMessages:
     key_header = "x-api-key"
     embeddings = None
     counting: CountingFormat | None = MessagesCounting()
+    base_version: str | None = ""
+    own_tools: OwnTools = "labelled"
+    stop_sequences = True
+    listing: WireRequest | None = WireRequest("/v1/models?limit=1000", b"", VERSION)
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

@@ -19,7 +19,7 @@ from gateway.wire.bedrock_converse.usage import read_usage
 from gateway.wire.block_builder import BlockBuilder
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed
+from gateway.wire.failures import malformed, unreadable
 from gateway.wire.framing.aws_eventstream import EventStreamDecoder, StreamMessage
 from gateway.wire.model import ModelSpec
 
@@ -40,7 +40,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     try:
         answer = ANSWER.decode_strict(body) or ANSWER.read(body)
     except InvalidJSON as error:
-        raise malformed(str(error)) from None
+        raise unreadable(error, body) from None
     message = answer.output.message if answer.output else None
     if message is None or message.content is None:
         if answer.error is not None:
@@ -152,7 +152,7 @@ class StreamParser(EventParser):
         try:
             event = EVENT.read(message.payload)
         except InvalidJSON as error:
-            raise malformed(str(error)) from None
+            raise unreadable(error, message.payload) from None
         self._event(headers.get(":event-type"), event, batch)
 
     def _event(self, name: str | None, event: Event, batch: Batch) -> None:

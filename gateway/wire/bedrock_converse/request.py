@@ -126,6 +126,8 @@ def _add_tools(body: dict[str, Any], turn: Turn, called: set[str], *, forced: bo
 
     The history's tools have to be offered even if the client offers none, and there is no choice `none`.
     """
+    if not turn.tools and not called:
+        return None
     choice = turn.tool_choice or ToolChoice("auto")
     tools = [_tool(tool) for tool in turn.tools]
     if not tools or choice.mode == "none":

@@ -1,6 +1,7 @@
 """The provider-facing codec of the Converse API: its request, its whole answer, its event stream."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from gateway.wire.bedrock_converse.errors import classify
 from gateway.wire.bedrock_converse.profile import profile_from
 from gateway.wire.bedrock_converse.request import build_request
 from gateway.wire.claude import abilities_of
-from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.contract import OwnTools, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 
 
@@ -25,6 +26,10 @@ class BedrockConverse:
     key_header = None
     embeddings = BedrockEmbeddings()
     counting = None
+    base_version: str | None = None
+    own_tools: OwnTools = "none"
+    stop_sequences = True
+    listing: WireRequest | None = None
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""
@@ -39,10 +44,9 @@ class BedrockConverse:
         return ()
 
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
-        """See `request.build_request`. Colons and slashes of the model's id are escaped too."""
+        """See `request.build_request`."""
         body, in_words = build_request(turn, model)
-        action = "converse-stream" if turn.stream else "converse"
-        return WireRequest(f"/model/{quote(model.id, safe='')}/{action}", body, choice_in_words=in_words)
+        return WireRequest(_path(model.id, stream=turn.stream), body, choice_in_words=in_words)
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""
@@ -55,3 +59,9 @@ class BedrockConverse:
     def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
         """See `errors.classify`."""
         return classify(status, payload, retry_after=retry_after)
+
+
+@lru_cache(maxsize=256)
+def _path(model: str, *, stream: bool) -> str:
+    """Of a model's id, whose colons and slashes are escaped too."""
+    return f"/model/{quote(model, safe='')}/{'converse-stream' if stream else 'converse'}"

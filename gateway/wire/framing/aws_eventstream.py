@@ -35,11 +35,6 @@ class EventStreamDecoder:
     def __init__(self) -> None:
         self._buffer = b""
 
-    @property
-    def pending(self) -> bool:
-        """Whether the buffer holds bytes of an unfinished message."""
-        return bool(self._buffer)
-
     def feed(self, data: bytes) -> list[StreamMessage]:
         """The messages that `data` completes."""
         buffer = self._buffer + data if self._buffer else data

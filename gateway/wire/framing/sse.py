@@ -1,7 +1,8 @@
 """Server-sent events: an incremental decoder for any split of the bytes, and the encoding of one frame.
 
 The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; only `data` is read, because every
-supported format repeats its event name inside the JSON.
+supported format repeats its event name inside the JSON. A JSON object without a field name is read as data, too: many
+servers report a failure so, in place of a stream or within it.
 """
 
 import re
@@ -61,22 +62,22 @@ class NamedEvents:
 class SseDecoder:
     """Turns bytes into the `data` payloads of whole events. LF, CRLF and CR line ends, mixed, at any split."""
 
-    __slots__ = ("_buffer", "_skip_lf")
+    __slots__ = ("_buffer", "_more", "_more_size", "_skip_lf")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._more: list[bytes] = []  # what follows it; joined once, as an event may come in thousands of pieces
+        self._more_size = 0
         self._skip_lf = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads of the events that `data` completes; multi-line data is joined by LF."""
         if self._skip_lf or b"\r" in data:
             data = self._unify_line_ends(data)
-        buffer = self._buffer + data if self._buffer else data
         if b"\n\n" not in data and data[:1] != b"\n":
-            if len(buffer) > _MAX_EVENT:
-                raise FramingError(f"an event of more than {_MAX_EVENT} bytes")
-            self._buffer = buffer
+            self._put(data)
             return []
+        buffer = self._joined(data) if self._buffer else data
         *frames, self._buffer = buffer.split(b"\n\n")
         payloads = []
         for frame in frames:
@@ -100,7 +101,11 @@ class SseDecoder:
         """
         if self._skip_lf or b"\r" in data:
             return None
-        buffer = self._buffer + data if self._buffer else data
+        buffer = data
+        if self._buffer:
+            if b"\n\n" not in data and data[:1] != b"\n":
+                return None
+            buffer = self._joined(data)
         end = buffer.rfind(b"\n\n")
         if end < 0 or buffer[:6] != b"data: ":
             return None
@@ -118,7 +123,11 @@ class SseDecoder:
         """
         if self._skip_lf or b"\r" in data:
             return None
-        buffer = self._buffer + data if self._buffer else data
+        buffer = data
+        if self._buffer:
+            if b"\n\n" not in data and data[:1] != b"\n":
+                return None
+            buffer = self._joined(data)
         end = buffer.rfind(b"\n\n")
         start = _NAMED_START.match(buffer) if end > 0 else None
         if start is None:
@@ -133,14 +142,27 @@ class SseDecoder:
         self._buffer = buffer[end + 2 :]
         return NamedEvents(events, joined, separators + 1)
 
-    @property
-    def pending(self) -> bool:
-        """Whether the buffer holds bytes of an unfinished event."""
-        return bool(self._buffer.strip(b"\n"))
-
     def flush(self) -> list[bytes]:
         """The payload of a last event that lacks its blank line; many servers end their streams that way."""
         return self.feed(b"\n\n") if self._buffer else []
+
+    def _put(self, data: bytes) -> None:
+        """Add a piece that ends no event."""
+        if not self._buffer:
+            self._buffer = data
+        elif data:
+            self._more.append(data)
+            self._more_size += len(data)
+        if len(self._buffer) + self._more_size > _MAX_EVENT:
+            raise FramingError(f"an event of more than {_MAX_EVENT} bytes")
+
+    def _joined(self, data: bytes) -> bytes:
+        """What is buffered, and `data` behind it."""
+        if self._more:
+            self._buffer = b"".join((self._buffer, *self._more))
+            self._more.clear()
+            self._more_size = 0
+        return self._buffer + data
 
     def _unify_line_ends(self, data: bytes) -> bytes:
         if not data:
@@ -154,10 +176,13 @@ class SseDecoder:
 def _data_of(frame: bytes) -> bytes | None:
     """The data of an event of any form; None for an event without data, or with empty data (a heartbeat)."""
     lines = []
-    for line in frame.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
+    frame = frame.removeprefix(_BYTE_ORDER_MARK)
+    for line in frame.split(b"\n"):
         name, _, value = line.partition(b":")
         if name == b"data":
             lines.append(value[1:] if value[:1] == b" " else value)
+    if not lines and (bare := frame.strip())[:1] == b"{":
+        return bare
     return b"\n".join(lines) or None
 
 

@@ -24,7 +24,7 @@ from gateway.core.message import Extras, Owner, Thinking
 from gateway.wire.arguments import arguments_text
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed
+from gateway.wire.failures import malformed, unreadable
 from gateway.wire.framing.sse import SseDecoder
 from gateway.wire.google_generative import WIRE
 from gateway.wire.google_generative.citations import read_citations
@@ -45,7 +45,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     try:
         responses = RESPONSES.read(body) if is_list else [RESPONSE.read(body)]
     except InvalidJSON as error:
-        raise malformed(str(error)) from None
+        raise unreadable(error, body) from None
     reader = _Reader(model)
     batch: Batch = []
     for response in responses:
@@ -97,7 +97,7 @@ class StreamParser(EventParser):
             try:
                 response = RESPONSE.read(payload)
             except InvalidJSON as error:
-                raise malformed(str(error)) from None
+                raise unreadable(error, payload) from None
             self._reader.read(response, batch)
             self._started = self._reader.started
 

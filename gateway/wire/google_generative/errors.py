@@ -6,6 +6,7 @@ from typing import Any
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.failures import default_message, error_object, kind_of_status
 from gateway.wire.overflow_text import says_overflow
+from gateway.wire.retry_hint import HINTED, retry_hint
 
 _BY_NAME = {
     "UNAUTHENTICATED": UpstreamKind.AUTH,
@@ -29,8 +30,6 @@ _BAD_KEY = frozenset({
 })  # fmt: skip
 _BAD_KEY_TEXT = re.compile(r"\bAPI key\b.*\b(not valid|invalid|expired|not found|leaked)", re.IGNORECASE)
 _NO_REGION = re.compile(r"location is not supported|enable billing|billing account", re.IGNORECASE)
-_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
-_LASTING = 3600.0  # seconds to stay away from a quota that ends with the day; Google does not say when that is
 
 FILTERED = frozenset({
     "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "IMAGE_SAFETY",
@@ -64,11 +63,8 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
     fields = error_object(payload)
     message = fields.get("message")
     message = message if isinstance(message, str) and message.strip() else None
-    details = _details(fields)
-    kind, code = _kind(status, fields.get("status"), details, message or "")
-    hint = _hint(details)
-    if kind is UpstreamKind.RATE_LIMITED and _is_daily(details):
-        hint = max(hint or 0.0, _LASTING)
+    kind, code = _kind(status, fields.get("status"), _details(fields), message or "")
+    hint = retry_hint(fields, message) if kind in HINTED else None
     return UpstreamError(
         kind,
         message or default_message(status),
@@ -104,25 +100,3 @@ def _kind(
 
 
 _OF_SERVERS = frozenset({UpstreamKind.OVERLOADED, UpstreamKind.REPORTED_TIMEOUT, UpstreamKind.SERVER_ERROR})
-
-
-def _hint(details: list[dict[str, Any]]) -> float | None:
-    """`RetryInfo.retryDelay`, such as "37s", in seconds."""
-    for one in details:
-        delay = one.get("retryDelay")
-        if isinstance(delay, str) and (match := _SECONDS.fullmatch(delay)):
-            return float(match[1])
-    return None
-
-
-def _is_daily(details: list[dict[str, Any]]) -> bool:
-    """Whether a quota per day is used up: waiting a minute is of no use."""
-    violations = [one.get("violations") for one in details]
-    ids = [
-        violation.get("quotaId")
-        for some in violations
-        if isinstance(some, list)
-        for violation in some
-        if isinstance(violation, dict)
-    ]
-    return any(isinstance(quota, str) and "PerDay" in quota for quota in ids)

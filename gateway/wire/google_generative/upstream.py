@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.contract import CountingFormat, EmbeddingsFormat, Parser, WireRequest
+from gateway.wire.contract import CountingFormat, EmbeddingsFormat, OwnTools, Parser, WireRequest
 from gateway.wire.google_generative import VERTEX, WIRE
 from gateway.wire.google_generative.answer import StreamParser, parse_answer
 from gateway.wire.google_generative.counting import GoogleCounting, VertexCounting
@@ -25,6 +25,10 @@ class GoogleGenerative:
     key_header: str | None = "x-goog-api-key"
     embeddings: EmbeddingsFormat | None = GoogleEmbeddings()
     counting: CountingFormat | None = GoogleCounting()
+    base_version: str | None = "v1beta"
+    own_tools: OwnTools = "none"
+    stop_sequences = True
+    listing: WireRequest | None = WireRequest("/models?pageSize=1000", b"")
     _path = staticmethod(model_path)
 
     def profile(self, quirks: Mapping[str, object]) -> object:
@@ -64,4 +68,6 @@ class GoogleVertex(GoogleGenerative):
     name = VERTEX
     embeddings = VertexEmbeddings()
     counting = VertexCounting()
+    base_version = "v1"
+    listing = None
     _path = staticmethod(publisher_path)

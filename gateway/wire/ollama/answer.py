@@ -26,7 +26,7 @@ from gateway.core.usage import Usage
 from gateway.wire.arguments import arguments_text
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed
+from gateway.wire.failures import malformed, unreadable
 from gateway.wire.framing.ndjson import NdjsonDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE
@@ -116,7 +116,7 @@ class StreamParser(EventParser):
             try:
                 line = _LINE.read(raw)
             except InvalidJSON as error:
-                raise malformed(str(error)) from None
+                raise unreadable(error, raw) from None
             if line.error:
                 raise error_in({"error": line.error, "status_code": line.status_code})
             if line.message is None and not line.done:

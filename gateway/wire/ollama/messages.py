@@ -53,6 +53,11 @@ class _Encoder:
             return
         self.end_results()
         raw: dict[str, Any] = {"role": _ROLES.get(message.role, message.role)}
+        if len(message.parts) == 1 and type(only := message.parts[0]) is Text:  # as most are
+            raw["content"] = text = only.text
+            if text or message.role != "assistant":
+                self.encoded.append(raw)
+            return
         text, pictures = self._content(message.parts)
         raw["content"] = text
         if pictures:

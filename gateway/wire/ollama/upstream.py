@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.contract import OwnTools, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE
 from gateway.wire.ollama.answer import StreamParser, parse_answer
@@ -26,6 +26,10 @@ class Ollama:
     key_header = None
     embeddings = OllamaEmbeddings()
     counting = None
+    base_version: str | None = ""  # /v1 is its OpenAI-compatible side
+    own_tools: OwnTools = "none"
+    stop_sequences = True
+    listing: WireRequest | None = WireRequest("/api/tags", b"")
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

@@ -12,7 +12,7 @@ from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageRepo
 from gateway.core.jsonio import InvalidJSON
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed
+from gateway.wire.failures import malformed, unreadable
 from gateway.wire.framing.sse import PlainEvents, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.beside import completion_events, completion_fields
@@ -30,7 +30,7 @@ from gateway.wire.openai_chat.shapes import (
 )
 from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
-from gateway.wire.unnamed_error import unnamed_error
+from gateway.wire.openai_unnamed_error import unnamed_error
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -72,7 +72,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
         try:
             answer = COMPLETION.read(body)
         except InvalidJSON as error:
-            raise (unnamed_error(body) or malformed(str(error))) from None
+            raise (unnamed_error(body) or unreadable(error, body)) from None
     if answer.error:
         raise error_in(answer.error)
     choice = answer.choices[0] if answer.choices else None
@@ -220,7 +220,10 @@ class StreamParser(EventParser):
                 if self.complete:  # the answer is complete; ignore what follows
                     self._end_answer(batch)
                     return
-                raise malformed(str(error)) from None
+                if b"\n" in payload:  # a server that ends its events with one line end, or sends several at once
+                    self._read(payload.split(b"\n"), batch)
+                    continue
+                raise unreadable(error, payload) from None
             if self._events([completion], batch, exact=False):
                 self._look_for_error(payload)
 
@@ -228,6 +231,8 @@ class StreamParser(EventParser):
         """End the answer: emit the finish that was held back, and the usage."""
         self.done = True
         if self._finish is not None:
+            if self._finish.reason == "stop" and self._reader.calls:  # they came after it
+                self._finish = Finish("tool_calls", self._finish.raw or "stop")
             if self._finish.reason == "tool_calls":
                 self._reader.end_calls(batch)
             batch += completion_events(self._beside, cited=self._reader.cited)

@@ -40,10 +40,10 @@ class DeltaReader:
 
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
-        self._open_calls: dict[int, tuple[int, str]] = {}
+        self._open_calls: dict[int, tuple[int, str, str]] = {}  # the event's index, the id and the name
+        self._without_id: dict[int, list[str]] = {}  # the arguments of calls without an id
         self._ids: set[str] = set()
         self._bare: set[int] = set()  # the calls without arguments so far
-        self._without_id: dict[int, tuple[str, list[str]]] = {}  # names and arguments of calls that have no id
         self.thinking = ThinkingReader()
         self._halves = SurrogateJoiner()
         self.calls = 0
@@ -153,35 +153,39 @@ class DeltaReader:
             if function is None:
                 raise malformed("a tool call has no function")
             key = position if call.index is None else call.index
-            index, call_id = self._open_calls.get(key, (-1, ""))
-            # Gemini and others give all calls the index 0; only their ids differ.
-            if index < 0 or (function.name and self._is_another(call, index, call_id, function.name)):
+            index, call_id, name = self._open_calls.get(key, (-1, "", ""))
+            if index < 0 or (function.name and self._is_another(call, function.name, index, call_id, name)):
                 if not function.name or function.name.isspace():
                     raise malformed("a tool call has no name")
                 index = self.calls
-                self._open_calls[key] = index, call.id or ""
+                self._open_calls[key] = index, call.id or "", function.name
+                if not call.id:
+                    self._without_id[index] = []
                 self.calls += 1
                 self._bare.add(index)
-                if not call.id:
-                    self._without_id[index] = (function.name, [])
                 batch.append(ToolCallBegin(index, self._unique(call.id), function.name, _provider_fields(call)))
             if arguments := function.arguments:
                 self._bare.discard(index)
                 text = arguments if isinstance(arguments, str) else dumps(arguments).decode()
                 batch.append(ToolCallDelta(index, text))
                 if index in self._without_id:
-                    self._without_id[index][1].append(text)
+                    self._without_id[index].append(text)
 
-    def _is_another(self, call: Call, index: int, call_id: str, name: str) -> bool:
-        """Whether a named piece at the index of the call `index` begins another call: it has another id, or without
-        ids another name, or it follows arguments that are complete.
+    def _is_another(self, call: Call, new_name: str, index: int, call_id: str, name: str) -> bool:
+        """Whether a delta with a name begins another call than the open one with the same index.
+
+        Gemini and others give all calls the index 0 or none; then the ids differ. Raises MALFORMED for a name that
+        changes within a call: it came in pieces, and the client has its first piece.
         """
-        if call.id:
-            return call.id != call_id
-        if index not in self._without_id:
+        if call.id and call.id != call_id:
+            return True
+        if new_name.isspace():
             return False
-        known, arguments = self._without_id[index]
-        return name != known or _is_object("".join(arguments))
+        if not (call.id or call_id) and index not in self._bare:
+            return new_name != name or _is_json("".join(self._without_id[index]))
+        if new_name != name:
+            raise malformed("the name of a tool call changes within it")
+        return False
 
     def _unique(self, call_id: str | None) -> str:
         """The provider's id, or a new one if it gives none or repeats one.
@@ -194,11 +198,12 @@ class DeltaReader:
         return call_id
 
 
-def _is_object(text: str) -> bool:
+def _is_json(text: str) -> bool:
     try:
-        return isinstance(loads(text.encode()), dict)
+        loads(text.encode("utf-8", "replace"))
     except InvalidJSON:
         return False
+    return True
 
 
 def _is_absent(content: str | list[Any] | Raw | None) -> bool:

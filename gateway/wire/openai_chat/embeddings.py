@@ -21,7 +21,7 @@ from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
 from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
-from gateway.wire.unnamed_error import unnamed_error
+from gateway.wire.openai_unnamed_error import unnamed_error
 
 _PATH = "/embeddings"
 _INTEGERS = {int}  # True and False are not among them

@@ -179,7 +179,7 @@ def _part(fields: Any, at: int, index: int) -> Content | None:
         except _NotText:
             raise _refused(f"messages[{at}].content[{index}].text", "must be a string") from None
     if kind:
-        return _foreign(fields)
+        return _foreign(fields, text="" if kind in _REASONING else None)
     for name in ("input_text", "text"):
         if is_string(text := fields.get(name, _ABSENT)):
             return Text(text, _unknown_fields(fields, ("type", name)))
@@ -218,8 +218,8 @@ def _input_image(fields: RawFields) -> Content:
     return Image(loads(url), detail, _unknown_fields(fields, ("type", "image_url", "detail")))
 
 
-def _foreign(fields: RawFields) -> Foreign:
-    return Foreign(WIRE, {name: loads(value) for name, value in fields.items()})
+def _foreign(fields: RawFields, text: str | None = None) -> Foreign:
+    return Foreign(WIRE, {name: loads(value) for name, value in fields.items()}, text)
 
 
 def _audio(fields: RawFields) -> Content:
@@ -255,6 +255,9 @@ def _refusal(fields: RawFields) -> Content:
 
 
 # `input_text`, `output_text` and `input_image` are those of OpenAI's Responses API, which some clients send here too.
+_REASONING = frozenset({"thinking", "redacted_thinking", "reasoning"})
+"""Parts that clients of several APIs return with an answer; a provider of another format does without."""
+
 _PARTS: dict[str, Callable[[RawFields], Content | None]] = {
     "text": _text,
     "input_text": _text,

@@ -35,6 +35,7 @@ from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import fields_of_answer
 from gateway.wire.openai_chat.citations import annotation
 from gateway.wire.openai_chat.error_body import error_body
+from gateway.wire.openai_chat.schema import OBJECT
 from gateway.wire.openai_chat.thinking import reasoning_details
 from gateway.wire.openai_chat.usage import usage_object
 
@@ -79,7 +80,7 @@ def render_answer(
     return dumps(
         {
             "id": id,
-            "object": "chat.completion",
+            "object": OBJECT,
             "created": created,
             "model": model,
             "choices": [choice],

@@ -42,7 +42,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     _add_sampling(body, turn.sampling, model, profile)
     if turn.tools and model.tools:
         _add_tools(body, turn.tools, turn.tool_choice, profile)
-    elif turn.tools:  # of a request with `tool_choice: "none"`: any other is refused for such a model
+    else:  # the tools may have been left out; OpenAI refuses the field without any
         body.pop("parallel_tool_calls", None)
     if turn.stream:
         body["stream"] = True

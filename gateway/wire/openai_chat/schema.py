@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from gateway.wire.request_body import BodyReader, Number
 
+OBJECT = "chat.completion"
+"""The `object` of a whole answer."""
+
 
 class StreamOptions(Struct):
     """`stream_options`."""

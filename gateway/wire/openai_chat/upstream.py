@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.contract import OwnTools, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.answer import StreamParser, parse_answer
@@ -25,6 +25,10 @@ class OpenAIChat:
     key_header = None
     embeddings = ChatEmbeddings()
     counting = None
+    base_version: str | None = None
+    own_tools: OwnTools = "none"
+    stop_sequences = True
+    listing: WireRequest | None = WireRequest("/models", b"")
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

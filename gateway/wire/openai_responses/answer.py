@@ -12,7 +12,7 @@ from gateway.core.jsonio import InvalidJSON
 from gateway.core.message import Owner
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed
+from gateway.wire.failures import malformed, unreadable
 from gateway.wire.framing.sse import SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_responses import WIRE
@@ -20,7 +20,7 @@ from gateway.wire.openai_responses.errors import reported
 from gateway.wire.openai_responses.output_reader import OutputReader
 from gateway.wire.openai_responses.shapes import EVENT, RESPONSE, ProviderResponse, StreamEvent
 from gateway.wire.openai_responses.usage import read_usage
-from gateway.wire.unnamed_error import unnamed_error
+from gateway.wire.openai_unnamed_error import unnamed_error
 
 _INCOMPLETE: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
@@ -30,7 +30,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     try:
         response = RESPONSE.read(body)
     except InvalidJSON as error:
-        raise (unnamed_error(body) or malformed(str(error))) from None
+        raise (unnamed_error(body) or unreadable(error, body)) from None
     if response.status is None and not response.error and response.output is None:
         raise unnamed_error(body) or malformed("it is no response")
     reader = OutputReader(_owner(model))
@@ -108,7 +108,7 @@ class StreamParser(EventParser):
             try:
                 event = EVENT.read(payload)
             except InvalidJSON as error:
-                raise malformed(str(error)) from None
+                raise unreadable(error, payload) from None
             self._started = True
             handle = _HANDLERS.get(event.type)
             if handle is not None:

@@ -78,11 +78,13 @@ def _add_options(body: dict[str, Any], turn: Turn, profile: Profile, *, reasons:
     for name, option in (_OPTIONS if profile.cache_key else _OPTIONS_BESIDE_CACHE).items():
         if (value := getattr(options, option)) is not None:
             body[name] = value
-    effort = profile.named_effort(options.effort) if options.effort is not None and profile.effort else None
-    # Codex asks every model for a summary, and other models refuse that.
-    reasoning = {"effort": effort, "summary": options.summary if reasons else None}
-    if given := {name: value for name, value in reasoning.items() if value is not None}:
-        body["reasoning"] = {**(body.get("reasoning") or {}), **given}
+    reasoning: dict[str, Any] = {}
+    if options.effort is not None and profile.effort:
+        reasoning["effort"] = profile.named_effort(options.effort)
+    if options.summary is not None and reasons:  # Codex asks every model for one, and other models refuse that
+        reasoning["summary"] = options.summary
+    if reasoning:
+        body["reasoning"] = {**(body.get("reasoning") or {}), **reasoning}
     text: dict[str, Any] = {}
     if turn.sampling.response_format is not None:
         text["format"] = _response_format(turn.sampling.response_format)
@@ -122,7 +124,7 @@ def _reasons(turn: Turn, model: ModelSpec, owner: Owner) -> bool:
     """Whether the model may reason: other models refuse a request for their reasoning."""
     if model.reasoning or turn.options.effort not in (None, "none") or _REASONING_MODELS.match(model.id):
         return True
-    return any(_has_thinking_of(message, owner) for message in turn.messages)
+    return any(_has_thinking_of(message, owner) for message in turn.messages if message.role == "assistant")
 
 
 def _has_thinking_of(message: Message, owner: Owner) -> bool:

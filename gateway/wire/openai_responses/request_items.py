@@ -4,7 +4,7 @@ Nothing is stored at the provider, so items have no ids, except reasoning, which
 directly before the item that it led to. Reasoning of other models is left out, and so is reasoning without a successor.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.core.message import (
@@ -58,6 +58,9 @@ class _Encoder:
             self._results(message)
             return
         role = self._role(role)
+        if len(message.parts) == 1 and type(message.parts[0]) is Text:  # as most are
+            self._message(role, message.parts)
+            return
         content: list[Part] = []
         thinking: list[Item] = []
         for part in _own_parts(message.parts):
@@ -110,7 +113,7 @@ class _Encoder:
             return dict(part.payload[ITEM])
         return None
 
-    def _message(self, role: str, parts: list[Part]) -> None:
+    def _message(self, role: str, parts: Sequence[Part]) -> None:
         if not parts:
             return
         item: Item = {"type": "message", "role": role}
@@ -147,7 +150,10 @@ def _own_parts(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def _phase(parts: Iterable[Part]) -> str | None:
-    return next((part.extras.of(WIRE).get("phase") for part in parts if isinstance(part, Text)), None)
+    for part in parts:
+        if isinstance(part, Text):
+            return part.extras.of(WIRE).get("phase")
+    return None
 
 
 def _reasoning(block: Thinking) -> Item:
@@ -165,9 +171,9 @@ def _reasoning(block: Thinking) -> Item:
     return item
 
 
-def _content(parts: list[Part], role: str) -> RawText | list[Item]:
+def _content(parts: Sequence[Part], role: str) -> RawText | list[Item]:
     if len(parts) == 1 and isinstance(only := parts[0], Text):
-        return only.raw if not only.blank or role != "assistant" else ""
+        return only.raw if role != "assistant" or not only.blank else ""
     text_type = "output_text" if role == "assistant" else "input_text"
     return [
         item for part in parts if not (isinstance(part, Text) and part.blank) for item in _content_part(part, text_type)

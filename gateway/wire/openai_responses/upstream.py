@@ -6,10 +6,10 @@ from typing import Any
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.contract import CountingFormat, EmbeddingsFormat, Parser, WireRequest
+from gateway.wire.contract import CountingFormat, EmbeddingsFormat, OwnTools, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_error import classify
-from gateway.wire.openai_responses import WIRE
+from gateway.wire.openai_responses import AZURE, WIRE
 from gateway.wire.openai_responses.answer import StreamParser, parse_answer
 from gateway.wire.openai_responses.counting import ResponsesCounting
 from gateway.wire.openai_responses.profile import profile_from, profile_of
@@ -24,6 +24,10 @@ class OpenAIResponses:
     name: str = WIRE
     key_header: str | None = None
     counting: CountingFormat | None = ResponsesCounting()
+    base_version: str | None = None
+    own_tools: OwnTools = "any"
+    stop_sequences = False
+    listing: WireRequest | None = WireRequest("/models", b"")
 
     def __init__(self, embeddings: EmbeddingsFormat) -> None:
         self.embeddings = embeddings
@@ -60,5 +64,6 @@ class OpenAIResponses:
 class AzureResponses(OpenAIResponses):
     """The same at Azure, which has the key in a header of its own. The model is the name of a deployment."""
 
-    name = "azure-openai-responses"
+    name = AZURE
     key_header = "api-key"
+    listing = None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.access.client_keys import KeyReplica, KeyRing, client_key
+from gateway.access.client_keys import KeyReplica, KeyRing, principal_of
 from gateway.access.outcome import Authenticated, Rejected
 from gateway.access.shared_secret import SharedSecret
 from gateway.core.client_key import KeyRecord, digest_of, new_key
@@ -52,7 +52,7 @@ def test_a_key_names_its_client_in_either_header(authenticate, stored, header):
     key = new_key()
     stored.put(record(key))
     outcome = authenticate(header(key))
-    assert outcome == Authenticated(client_key(record(key)).principal, "token")
+    assert outcome == Authenticated(principal_of(record(key)), "token")
     assert (outcome.principal.name, outcome.principal.owner) == ("ci", False)
     assert outcome.principal.allows("operator.write")
     assert outcome.principal.allows("operator.read")

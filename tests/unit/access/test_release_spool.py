@@ -62,7 +62,13 @@ def test_a_release_waits_while_the_system_clock_is_set_back(spool, clock):
     assert reader.read() == [Release(ATTACKER, 1.0)]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b'{"key":5,"time":1}', b'{"key":"a"}', b"\xff" * 5_000])
+HUGE = b'{"key":"a","time":' + b"9" * 400 + b"}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"5", b'{"key":5,"time":1}', b'{"key":"a"}', b'{"key":"a","time":"nan"}', HUGE, b"\xff" * 5_000],
+)
 def test_a_file_without_a_release_is_removed(spool, directory, content):
     directory.mkdir(parents=True)
     (directory / ("0" * 32)).write_bytes(content)

@@ -1,6 +1,8 @@
 import asyncio
+import errno
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -109,16 +111,39 @@ async def test_a_change_is_noticed_after_a_second_and_not_checked_earlier(tmp_pa
     assert await prompt.text("webchat") == ""
 
 
-async def test_a_file_that_has_not_changed_is_not_read_again(tmp_path):
+async def test_a_file_that_has_not_changed_is_not_read_again(tmp_path, monkeypatch):
     clock = Clock()
     prompt = Prompt(None, tmp_path, CAPS, clock)
     write(tmp_path, "SOUL.md", "abc")
-    before = (tmp_path / "SOUL.md").stat()
     assert await prompt.text("webchat") == "# SOUL.md\n\nabc"
-    (tmp_path / "SOUL.md").write_text("xyz", encoding="utf-8")  # same size; the time of change is put back
-    os.utime(tmp_path / "SOUL.md", ns=(before.st_atime_ns, before.st_mtime_ns))
+    monkeypatch.setattr(Path, "read_text", None)
     clock.now += 5
     assert await prompt.text("webchat") == "# SOUL.md\n\nabc"
+
+
+@pytest.mark.parametrize("change", ["another mode", "an older file of the same size"])
+async def test_a_change_that_leaves_the_size_and_the_time_of_the_content_is_noticed(tmp_path, monkeypatch, change):
+    clock = Clock()
+    prompt = Prompt(None, tmp_path, CAPS, clock)
+    file = tmp_path / "SOUL.md"
+    file.write_text("old", encoding="utf-8")
+    if change == "another mode":
+        with monkeypatch.context() as patched:  # the tests may run as root, whom no mode stops
+            patched.setattr(Path, "read_text", refuse)
+            assert await prompt.text("webchat") == ""
+        file.chmod(0o600)
+    else:
+        assert await prompt.text("webchat") == "# SOUL.md\n\nold"
+        before = file.stat()
+        write(tmp_path, "new", "new")
+        os.utime(tmp_path / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+        (tmp_path / "new").replace(file)
+    clock.now += 5
+    assert await prompt.text("webchat") == f"# SOUL.md\n\n{file.read_text(encoding='utf-8')}"
+
+
+def refuse(*_args, **_options):
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 async def test_concurrent_requests_share_one_check_of_the_files(tmp_path):

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from gateway.cli.api import ask, base_url
 from gateway.cli.main import main
+from gateway.config.auth import GeneratedToken
 from gateway.config.gateway import GatewayConfig
 
 TOKEN = "token-that-goes-to-the-gateway-only"
@@ -22,12 +23,13 @@ class Server:
         self.asked: list[tuple[str, str | None]] = []
         self.location = ""
         self.body = b'{"object":"x"}'
+        self.status = 200
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.asked.append((self.path, self.headers.get("Authorization")))
-                self.send_response_only(302 if server.location else 200)
+                self.send_response_only(302 if server.location else server.status)
                 self.send_header("Location", server.location)
                 self.send_header("Content-Length", str(len(server.body)))
                 self.end_headers()
@@ -67,6 +69,20 @@ def test_a_redirect_does_not_carry_the_credential_to_another_host(servers):
     assert answer["problem"].startswith("302 ")
     assert gateway.asked == [("/api/v1/config", f"Bearer {TOKEN}")]
     assert other.asked == []
+
+
+def test_a_refused_credential_is_explained_and_a_generated_token_is_not_sent(servers):
+    gateway, _ = servers
+    gateway.status, gateway.body = (
+        401,
+        b'{"error":{"message":"Unauthorized","type":"unauthorized","param":null,"code":null}}',
+    )
+    settings = config(gateway.port)
+    generated = settings.auth.model_copy(update={"token": GeneratedToken("made-at-start")})
+    for one in (settings, settings.model_copy(update={"auth": generated})):
+        answer = ask("GET", f"{base_url(one)}/api/v1/keys", one)
+        assert answer["problem"].startswith("401 Unauthorized; give this command the gateway's own token or password: ")
+    assert [sent for _, sent in gateway.asked] == [f"Bearer {TOKEN}", None]
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])

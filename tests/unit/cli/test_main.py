@@ -17,6 +17,22 @@ def test_a_wrong_command_line_exits_with_2(words: list[str], capsys):
     assert "usage: openclaw-gateway" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["check", "--nope"], "openclaw-gateway check [-h]"),
+        (["--nope"], "openclaw-gateway serve [-h]"),
+        (["keys", "create", "ci", "--nope"], "openclaw-gateway keys create [-h]"),
+        (["keys", "list", "surplus"], "openclaw-gateway keys list [-h]"),
+        (["keys", "nope"], "openclaw-gateway keys [-h]"),
+    ],
+)
+def test_a_wrong_command_line_shows_the_usage_of_what_was_typed(words, usage, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert capsys.readouterr().err.startswith(f"usage: {usage}")
+
+
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--help"])

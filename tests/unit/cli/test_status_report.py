@@ -12,6 +12,7 @@ STATUS = {
     "degraded": ["redis"],
     "configuration": {
         "generation": 4,
+        "since": 1_795_815_200,
         "last_reload": {"status": "refused", "problems": ["gateway.port: is no number"], "needs_restart": []},
     },
     "instances": [
@@ -31,7 +32,10 @@ STATUS = {
 def test_everything_that_needs_an_operator_is_named():
     fields = dict(fields_of(STATUS))
     assert fields["gateway"] == "version 1.2.3, up 1 d 2 h"
-    assert fields["config"] == "generation 4, last reload refused\nrefused: gateway.port: is no number"
+    assert (
+        fields["config"]
+        == "generation 4 since 2026-11-27T21:33:20Z, last reload refused\nrefused: gateway.port: is no number"
+    )
     assert fields["instances"].splitlines() == [
         "a, process 1, version 1.2.3, generation 4 (this one)",
         "b, process 2, version 1.2.2, generation 3",

@@ -2,11 +2,12 @@ import asyncio
 import contextlib
 import os
 
+import msgspec
 import pytest
 
 from gateway.cli import worker_metrics
 from gateway.cli.worker_metrics import MetricsHub, parent_metrics
-from gateway.metrics.catalog import CONNECTIONS, REQUESTS
+from gateway.metrics.catalog import CONNECTIONS, REQUEST_SECONDS, REQUESTS
 from gateway.metrics.registry import Registry
 
 LABELS = ("/v1/models", "2xx", "completed")
@@ -84,6 +85,56 @@ async def test_scrapes_at_the_same_time_each_get_their_answer(hub):
         assert await asyncio.gather(*(worker.total() for _ in range(20))) == [(3, 1)] * 20
 
 
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_scrape_that_is_given_up_leaves_its_answer_to_no_other(hub, steps):
+    async with joined(hub) as worker:
+        worker.counts(3, 1)
+        given_up = asyncio.create_task(worker.total())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        for number in range(4, 7):
+            worker.counts(1, 1)
+            assert await worker.total() == (number, 1)
+
+
+async def test_a_worker_of_another_version_disturbs_no_scrape(hub):
+    """Its program was replaced on the disk: its histogram has other buckets, and one of its counters is a histogram."""
+    other = msgspec.structs.replace(REQUEST_SECONDS, buckets=(1.0,))
+    async with joined(hub) as first, joined(hub) as second:
+        second.registry.histogram(other, "/v1/models").observe(0.5)
+        second.registry.histogram(msgspec.structs.replace(REQUESTS, kind="histogram", buckets=(1.0,)), *LABELS)
+        second.registry.gauge(CONNECTIONS).set(2)
+        await second.parent.total(second.registry.snapshot())
+        first.counts(3, 1)
+        first.registry.histogram(REQUEST_SECONDS, "/v1/models").observe(0.5)
+        assert await first.total() == (3, 3)
+        shown = await first.parent.total(first.registry.snapshot())
+        assert sum(shown[REQUEST_SECONDS.name]['endpoint="/v1/models"'].counts) == 1
+
+
+async def test_a_defect_of_a_collector_is_logged_and_the_worker_goes_on_to_send(hub, monkeypatch, capsys):
+    monkeypatch.setattr(worker_metrics, "_PUSH_INTERVAL", 0.001)
+    async with joined(hub) as first:
+        worker = Worker(hub)
+        worker.counts(4, 2)
+        defects = iter([ZeroDivisionError()] * 3)
+
+        def own():
+            for defect in defects:
+                raise defect
+            return worker.registry.snapshot()
+
+        async with worker.parent.sharing(own):
+            first.counts(1, 1)
+            async with asyncio.timeout(10):
+                while await first.total() != (5, 3):
+                    await asyncio.sleep(0.001)
+    log = capsys.readouterr()
+    assert (log.out + log.err).count("ZeroDivisionError") == 1
+
+
 async def test_a_parent_that_is_gone_is_an_error_and_not_a_wrong_sum(hub):
     async with joined(hub) as worker:
         worker.counts(3, 1)
@@ -95,3 +146,14 @@ async def test_a_parent_that_is_gone_is_an_error_and_not_a_wrong_sum(hub):
 
 def test_a_process_that_no_parent_started_has_none():
     assert parent_metrics({}) is None
+
+
+async def test_a_scrape_that_is_given_up_leaves_no_answer_to_the_next_one(hub):
+    async with joined(hub) as worker:
+        worker.counts(3, 1)
+        given_up = asyncio.create_task(worker.total())
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        worker.counts(2, 4)
+        assert await worker.total() == (5, 4)

@@ -101,6 +101,23 @@ async def test_a_worker_that_can_not_catch_up_is_restarted(pipes):
     assert pipes.killed == [3]
 
 
+async def test_a_worker_that_hangs_while_it_catches_up_is_restarted(pipes, monkeypatch):
+    monkeypatch.setattr("gateway.cli.worker_reloads._TIMEOUT", 0.01)
+    pipes.reloads.first_message(3)
+    await pipes.reloads.apply("two", 2)
+    pipes.serving |= {3}
+    pipes.answers = {3: None}
+    pipes.reloads.has_served(3)
+    async with asyncio.timeout(10):
+        while not pipes.killed:
+            await asyncio.sleep(0.001)
+    assert pipes.killed == [3]
+    pipes.reloads.has_ended(3)
+    pipes.answers = {}
+    await pipes.reloads.apply("three", 3)
+    assert pipes.got[1] == b"PCPC", "no later change waits for it"
+
+
 async def test_a_worker_that_hangs_is_killed_and_the_others_discard(pipes, monkeypatch):
     monkeypatch.setattr("gateway.cli.worker_reloads._TIMEOUT", 0.01)
     pipes.answers = {2: None}
@@ -108,3 +125,22 @@ async def test_a_worker_that_hangs_is_killed_and_the_others_discard(pipes, monke
         await pipes.reloads.apply("two", 2)
     assert pipes.killed == [2]
     assert pipes.got[1] == b"PD"
+
+
+@pytest.mark.parametrize("number", [2, 3], ids=["again", "for the first time"])
+async def test_a_worker_that_serves_while_others_prepare_catches_up_and_commits_only_what_it_prepared(pipes, number):
+    pipes.answers = {1: None, 2: None}
+    change = asyncio.create_task(pipes.reloads.apply("two", 2))
+    await settled()
+    pipes.serving -= {2}
+    pipes.reloads.has_ended(2)
+    pipes.answers = {}
+    pipes.got.pop(number, None)
+    start(pipes, number)
+    pipes.reloads.has_served(number)
+    assert number not in pipes.got
+    pipes.reloads.has_replied(1, messages.DONE)
+    await change
+    await settled()
+    assert pipes.got[1] == b"PC"
+    assert pipes.got[number] == b"PC"

@@ -70,7 +70,11 @@ async def test_an_error_that_stops_every_worker_is_met_once_and_its_status_is_th
 
 async def test_a_worker_killed_before_it_served_is_a_failure(tmp_path):
     workers = Started(tmp_path, "import os; os.kill(os.getpid(), 9)")
-    assert await workers.end() == 1
+    with capture_logs() as lines:
+        assert await workers.end() == 1
+    assert [(line["event"], line["status"]) for line in lines] == [
+        ("Worker was killed before it served, so the gateway ends", -9)
+    ]
 
 
 async def test_a_worker_that_fails_after_the_first_has_served_ends_that_one_too(tmp_path):

@@ -190,6 +190,15 @@ async def test_an_alias_of_a_dated_model_is_known(healthy):
     assert await healthy.findings() == []
 
 
+async def test_a_duplicate_key_of_the_file_is_a_warning_with_both_lines(healthy):
+    text = healthy.file.read_text(encoding="utf-8")
+    healthy.file.write_text(f'{text[:-1]},\n"agents": {json.dumps(healthy.tree["agents"])}}}', encoding="utf-8")
+    (finding,) = await healthy.findings()
+    assert finding.id == "config.warning"
+    assert finding.seen.startswith(f"agents: appears in line 1 and again in line 2 of {healthy.file}")
+    assert finding.fix == "remove the others"
+
+
 async def test_a_refused_configuration_does_not_stop_the_checks_of_files(healthy):
     healthy.put("gateway.prot", 1)
     healthy.file.chmod(0o644)

@@ -1,5 +1,6 @@
 """Budgets through the whole application: which apply to a client, warnings, refusals in each endpoint's format."""
 
+import asyncio
 import json
 
 import pytest
@@ -262,3 +263,42 @@ async def test_a_refusal_has_the_form_of_anthropics_api_and_its_sdk_does_not_ret
     assert body["error"]["message"].startswith("The budget 'team-budget' of 100 tokens")
     assert int(response.headers["Retry-After"]) >= 86_400
     assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.fixture
+def summarising(hundred, config):
+    config["gateway"]["budgets"] = [{"name": "team", "tokens": 100_000}]
+    config["gateway"]["limits"] = [{"name": "one", "concurrentRuns": 1}]
+    config["session"] = {"compaction": "summarize", "maxBytes": 3000}
+
+
+async def test_a_client_that_leaves_while_a_summary_is_written_settles_what_that_had_reserved(
+    summarising, client, provider
+):
+    provider.says("Hello")
+    says, session = provider.answer, {"x-openclaw-session-key": "long"}
+    asked, left = provider.hangs()
+    hangs = provider.answer
+
+    async def answer(request):
+        return await (hangs if "Summarise this conversation" in str(provider.asked[-1]) else says)(request)
+
+    async def converse():
+        while True:
+            body = HI | {"messages": [{"role": "user", "content": "x" * 80}]}
+            async with client.post(CHAT, json=body, headers=session) as response:
+                assert response.status == 200
+
+    provider.answer = answer
+    leaving = asyncio.create_task(converse())
+    await asyncio.wait_for(asked.wait(), 10)
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    await left.wait()
+    turns = len(provider.asked) - 1
+    assert await spend(client, 1) == [200], "the slot of the summary is free"
+    async with client.get("/api/v1/budgets") as response:
+        (budget,) = (await response.json())["data"]
+    assert budget["reserved"] == 0
+    prompt = budget["used"] - (turns + 1) * 18
+    assert 0 < prompt < 1024, "the summary takes its prompt, not the longest possible answer"

@@ -9,6 +9,8 @@ from gateway.app import GENERATIONS
 from gateway.cli.main import main
 from gateway.config.load import load
 from gateway.core.client_key import digest_of, new_key
+from gateway.http.keys import LOCKOUT
+from tests.unit.http.conftest import TOKEN
 
 DECLARED, SPENT = new_key(), new_key()
 HELLO = {"model": "openclaw/helper", "messages": [{"role": "user", "content": "hello"}]}
@@ -139,6 +141,44 @@ async def test_a_client_administers_no_keys_unless_its_key_has_the_scope(api):
     assert (await api("POST", body={"name": "more"}, key=admin))[0] == 200
 
 
+ADMIN = ["operator.admin"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fields", "param"),
+    [
+        ({"agents": ["helper"]}, {}, "agents"),
+        ({"agents": ["helper"]}, {"agents": ["helper", "main"]}, "agents"),
+        ({"expires_at": "2099-01-01T00:00:00Z"}, {}, "expires_at"),
+        ({"expires_at": "2099-01-01T00:00:00Z"}, {"expires_at": "2099-01-01T00:00:01Z"}, "expires_at"),
+        ({"limits": {"requests_per_minute": 60}}, {"limits": {"requests_per_minute": 1}}, None),
+        ({"budget": {"tokens": 1000}}, {"budget": {"tokens": 1}}, None),
+        ({}, {"scopes": ["operator.read", "operator.pairing"]}, "scopes"),
+    ],
+    ids=["all agents", "another agent", "no expiry", "a later expiry", "limits", "a budget", "another scope"],
+)
+async def test_an_administrators_key_makes_no_key_that_can_do_more_than_itself(api, bounds, fields, param):
+    admin = await create(api, "admin", scopes=ADMIN, **bounds)
+    status, error = await api("POST", body={"name": "more", **fields}, key=admin)
+    assert (status, error["error"]["code"], error["error"]["param"]) == (403, "key_exceeds_creator", param)
+    assert [one["name"] for one in (await api("GET"))[1]["data"]] == ["admin", "file", "spent"]
+
+
+async def test_an_administrators_key_makes_keys_within_its_bounds_and_they_do_too(api):
+    bounds = {"scopes": ADMIN, "agents": ["helper"], "expires_at": "2099-01-01T00:00:00Z"}
+    first = await create(api, "first", **bounds)
+    status, made = await api("POST", body={"name": "second", **bounds}, key=first)
+    assert status == 200
+    narrow = {
+        "name": "third",
+        "agents": ["helper"],
+        "expires_at": "2098-01-01T00:00:00Z",
+        "limits": {"concurrent_runs": 1},
+    }
+    assert (await api("POST", body=narrow, key=made["key"]))[0] == 200
+    assert (await api("POST", body={**narrow, "name": "fourth", "agents": None}, key=made["key"]))[0] == 403
+
+
 async def test_a_key_that_may_only_read_may_not_ask_an_agent(api):
     key = await create(api, scopes=["operator.read"])
     assert (await api("GET", "/v1/models", key=key))[0] == 200
@@ -176,6 +216,40 @@ async def test_wrong_keys_lock_a_client_out_as_wrong_tokens_do(client, api):
         async with client.get("/v1/models", headers=using(key, "203.0.113.9")) as response:
             assert response.status == 429
     assert (await api("GET", "/v1/models", key=right))[0] == 200, "from its own address"
+
+
+class TestBesideAPassword:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["auth"] = {"mode": "password", "password": TOKEN, "rateLimit": {"maxAttempts": 3}}
+        return config
+
+    @pytest.mark.parametrize("address", ["198.51.100.66", None], ids=["remote", "this machine"])
+    async def test_a_key_does_not_help_to_guess_the_owners_password(self, client, api, address, monkeypatch):
+        """Else its client could guess without end: two guesses, a request with its key, two guesses, and so on."""
+        delays = []
+        lockout = client.app[LOCKOUT]
+
+        async def sleep(seconds):
+            delays.append(seconds)
+
+        monkeypatch.setattr(lockout, "_sleep", sleep)
+        key = await create(api)
+        headers = {} if address is None else {"X-Forwarded-For": address}
+
+        async def status(secret):
+            async with client.session.get(
+                client.make_url("/v1/models"), headers={"Authorization": f"Bearer {secret}", **headers}
+            ) as response:
+                return response.status
+
+        assert await status(key) == 200
+        statuses = [await status(secret) for secret in ("guess-1", "guess-2", key, "guess-3", "guess-4", key)]
+        if address is None:
+            assert statuses == [401, 401, 200, 401, 401, 200]
+            assert delays == sorted(set(delays)), "each guess waits longer, the key never does"
+        else:
+            assert statuses == [401, 401, 200, 401, 429, 429]
 
 
 async def test_an_expired_key_is_refused_and_locks_nobody_out(api):
@@ -257,7 +331,7 @@ async def test_the_command_makes_lists_and_revokes(client, tmp_path, capsys):
     assert json.loads(printed.out.splitlines()[-1])["name"] == "spent"
     status, printed = await command("create", "ci")
     assert status == 1
-    assert "key_exists" in printed.err
+    assert "There is a key with the name 'ci'" in printed.err
     status, printed = await command("revoke", "ci")
     assert (status, "revoked ci" in printed.out) == (0, True)
     assert (await command("revoke", "ci"))[0] == 1

@@ -1,9 +1,12 @@
 """Large bodies: their budget, the limit of their values, and the thread that decodes them."""
 
 import asyncio
+import contextlib
+import gzip
 import io
 import json
 import threading
+import time
 from unittest.mock import patch
 
 import pytest
@@ -12,7 +15,7 @@ from aiohttp import web
 from gateway.conversations import transcript
 from gateway.core.errors import Overloaded
 from gateway.http.answers import stored_responses
-from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, LargeBodies
+from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, BodyReservation, LargeBodies
 from gateway.state.responses import store
 from gateway.wire.openai_chat.ingress import ChatIngress
 from gateway.wire.openai_responses import ingress
@@ -51,6 +54,71 @@ class TestBudget:
         one.release()
         assert bodies.used == 20
         bodies.close()
+
+    async def test_one_piece_of_one_body_is_read_in_each_iteration_of_the_event_loop(self):
+        """Else other requests wait in each iteration for the pieces of all large bodies."""
+        bodies, read = LargeBodies(100), []
+
+        async def reads(name):
+            reservation = bodies.reserve(name)
+            for _ in range(3):
+                await reservation.turn()
+                read.append(name)
+
+        tasks = [asyncio.create_task(reads(name)) for name in "abcd"]
+        while not all(task.done() for task in tasks):
+            before = len(read)
+            await asyncio.sleep(0)
+            assert len(read) <= before + 1
+        assert read == list("abcd" * 3)
+        bodies.close()
+
+    async def test_the_next_body_is_decoded_when_the_last_one_has_been_worked_on(self):
+        bodies, steps = LargeBodies(100), []
+
+        async def work(name):
+            await bodies.decode(lambda: steps.append(f"decode {name}"))
+            time.sleep(0.05)
+            steps.append(f"use {name}")
+
+        await asyncio.gather(*map(work, "abc"))
+        assert steps == [f"{step} {name}" for name in "abc" for step in ("decode", "use")]
+        bodies.close()
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_a_large_body_waits_for_its_turn_after_each_piece(client, provider, coding):
+    provider.says("Hello")
+    sent = json.dumps(body(CHAT, "x" * 8 * LARGE)).encode()
+    turns = []
+    turn = BodyReservation.turn
+
+    async def counted(reservation):
+        turns.append(reservation)
+        await turn(reservation)
+
+    with patch.object(BodyReservation, "turn", counted):
+        data = gzip.compress(sent) if coding == "gzip" else sent
+        async with client.post(CHAT, data=io.BytesIO(data), headers={"Content-Encoding": coding}) as response:
+            assert response.status == 200
+    assert len(turns) > 2
+
+
+async def test_a_refused_large_body_is_discarded_and_its_connection_closes(client):
+    client.app[LARGE_BODIES].resize(0)
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-of-the-tests\r\n"
+        f"Content-Length: {16 * MiB}\r\n\r\n".encode()
+    )
+    with contextlib.suppress(ConnectionError):
+        for _ in range(16):
+            writer.write(b"x" * MiB)
+            await writer.drain()
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    writer.close()
 
 
 @PATHS
@@ -252,3 +320,70 @@ async def test_what_is_stored_of_a_large_request_is_encoded_and_decoded_outside_
     async with client.get(f"{RESPONSES}/{name}/input_items") as response:
         assert response.status == 200, await response.text()
     assert seen == dict.fromkeys(("write_messages", "read_messages", "input_items", "loads"), on_loop)
+
+
+async def sent_at_each_route(client, name, item):
+    """Use a stored response in every way. Returns the statuses, and the values of `Retry-After`."""
+    more = {"previous_response_id": name}, {"input": [{"type": "item_reference", "id": item}]}
+    got = []
+    for path in (f"{RESPONSES}/{name}", f"{RESPONSES}/{name}/input_items", f"{RESPONSES}/{name}?stream=true"):
+        async with client.get(path) as response:
+            got.append((response.status, response.headers.get("Retry-After")))
+            await response.read()
+    for fields in more:
+        async with client.post(RESPONSES, json=body(RESPONSES, store=False) | fields) as response:
+            got.append((response.status, response.headers.get("Retry-After")))
+            await response.read()
+    return got
+
+
+async def test_large_stored_data_that_requests_hold_have_the_same_budget(client, provider):
+    """Else any number of clients that read slowly, or that continue one large response, fill the memory."""
+    provider.says("x" * 5 * LARGE)
+    async with client.post(RESPONSES, json=body(RESPONSES, background=True)) as response:
+        name = (await response.json())["id"]
+    async with client.get(f"{RESPONSES}/{name}?stream=true") as response:
+        events = await response.text()
+    assert "response.completed" in events
+    item = json.loads(events.rpartition("event: response.completed\ndata: ")[2].partition("\n")[0])["response"][
+        "output"
+    ]
+    bodies = client.app[LARGE_BODIES]
+    assert await sent_at_each_route(client, name, item[0]["id"]) == [(200, None)] * 5
+    assert bodies.used == 0
+    others = [bodies.reserve("others"), bodies.reserve("more")]
+    others[0].grow(192 * MiB)
+    others[1].grow(64 * MiB)
+    assert await sent_at_each_route(client, name, item[0]["id"]) == [(503, "2")] * 5
+    for one in others:
+        one.release()
+    assert await sent_at_each_route(client, name, item[0]["id"]) == [(200, None)] * 5
+    assert bodies.used == 0
+
+
+async def test_a_stream_that_reads_a_large_log_reserves_what_it_has_rendered(client, provider):
+    provider.says("|".join(["x" * LARGE] * 8))
+    async with client.post(RESPONSES, json=body(RESPONSES, background=True, stream=True)) as response:
+        first = await response.content.readany()
+        assert b"response.created" in first
+        text = (first + await response.read()).decode()
+    assert "response.completed" in text
+    bodies = client.app[LARGE_BODIES]
+    name = json.loads(text.partition("data: ")[2].partition("\n")[0])["response"]["id"]
+    other = bodies.reserve("others")
+    other.grow(192 * MiB)
+    more = bodies.reserve("more")
+    more.grow(64 * MiB - 22 * LARGE)  # the stored response fits, and a part of its events
+    async with client.get(f"{RESPONSES}/{name}?stream=true") as response:
+        assert response.status == 200
+        text = await response.text()
+    assert '"code":"overloaded"' in text
+    assert text.endswith("data: [DONE]\n\n")
+    assert "response.completed" not in text
+    number = int(text.rpartition('"sequence_number":')[2].partition("}")[0])
+    more.release()
+    async with client.get(f"{RESPONSES}/{name}?stream=true&starting_after={number}") as response:
+        text += await response.text()
+    assert "response.completed" in text
+    assert bodies.used == 192 * MiB
+    other.release()

@@ -85,7 +85,7 @@ async def test_the_command_lists_and_releases(client, tmp_path, capsys):
     assert (await command("release", ATTACKER))[1].out == f"released {ATTACKER}\n"
     status, printed = await command("release", ATTACKER)
     assert status == 1
-    assert "lock_not_found" in printed.err
+    assert "Nothing is held against this key" in printed.err
     assert (await command("release"))[0] == 2
     assert (await command("list"))[1].out == ""
     assert await guess(client, ATTACKER, 1) == [401]

@@ -27,6 +27,12 @@ class Work:
         await self._tasks[name]
         await self.settle()
 
+    def end_now(self, name):
+        self._ends[name].set()
+
+    def cancel_now(self, name):
+        self._tasks[name].cancel()
+
     async def cancel(self, name):
         self._tasks[name].cancel()
         await asyncio.gather(self._tasks[name], return_exceptions=True)
@@ -108,3 +114,18 @@ async def test_a_turn_that_comes_in_the_moment_of_a_cancellation_goes_to_the_nex
         await work._tasks["a1"]  # b1's turn is set, but b1 has not run yet
         await work.cancel("b1")
         assert work.started[-1] == "c1"
+
+
+async def test_a_caller_that_leaves_while_its_turn_comes_loses_no_slot():
+    async with working(1, 1) as work:
+        await work.start("a1")
+        await work.start("b1")
+        await work.start("c1")
+        work.end_now("a1")
+        work.cancel_now("b1")
+        await work.settle()
+        assert work.started == ["a1", "c1"]
+        await work.end("a1")
+        await work.end("c1")
+        await work.start("d1")
+        assert work.started == ["a1", "c1", "d1"]

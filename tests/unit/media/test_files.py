@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import File, Image, Message, Text
+from gateway.core.message import File, Image, Message, Text, ToolResult
 from gateway.core.turn import Turn
 from gateway.media.document import Document, PdfLimits
 from gateway.media.fetch import Fetched
@@ -124,6 +124,19 @@ async def test_no_request_makes_a_hundred_processes_and_plain_text_makes_none():
 async def test_a_picture_beside_a_file_is_enough_of_a_message():
     *_, message = await messages_of(turn(PICTURE, File("a.txt", "text/plain", encoded("x"))))
     assert message.parts == (PICTURE,)
+
+
+async def test_a_file_of_a_tool_result_becomes_text_in_its_place_and_never_ends_the_request():
+    good, bad = File("a.txt", "text/plain", encoded("A")), File("b.bin", "application/zip", encoded("B"))
+    asked = turn(Text("go"), before=(Message("tool", (ToolResult("c", (Text("x"), good, bad, PICTURE)),)),))
+    messages = (await with_file_texts(asked, POLICY, native_pdfs=True)).messages
+    assert messages[1:] == asked.messages[1:]
+    ((result,),) = (message.parts for message in messages[:1])
+    text, first, second, picture = result.content
+    assert (text, picture) == (Text("x"), PICTURE)
+    assert first.text.startswith('<file name="a.txt">')
+    assert "\nA\n" in first.text
+    assert "[This file was left out: the kind application/zip is not accepted" in second.text
 
 
 async def test_markers_and_tags_in_a_file_are_defused():

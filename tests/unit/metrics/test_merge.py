@@ -80,8 +80,10 @@ def test_series_of_one_process_only_stay_as_they_are(merged: Merged):
     assert merged.snapshot()["x_total"] == {'a="1"': 2, 'a="2"': 1}
 
 
-def test_a_histogram_and_a_number_can_not_be_added(merged: Merged):
-    merged.put(1, {"x_total": {"": 1}})
-    merged.put(2, {"x_total": {"": Distribution([1], 1.0)}})
-    with pytest.raises(TypeError, match="x_total"):
-        merged.snapshot()
+def test_a_family_that_another_version_sends_differently_is_left_out(merged: Merged):
+    merged.put(1, {"x_total": {"": 1}, "x_seconds": {"": Distribution([1, 2], 1.0)}})
+    merged.put(
+        2, {"x_total": {"": Distribution([1, 2], 1.0)}, "x_seconds": {"": Distribution([1], 1.0)}, "x_load": {"": 2}}
+    )
+    merged.end(2)
+    assert merged.snapshot() == {"x_total": {"": 1}, "x_seconds": {"": Distribution([1, 2], 1.0)}}

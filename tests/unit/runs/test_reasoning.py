@@ -108,3 +108,25 @@ async def test_reasoning_goes_before_the_text_that_a_client_sends_in_a_message_o
     messages = (Message("assistant", (Text("I look it up."),)), Message("assistant", CALLS))
     restored = await reasoning.restored("ann", Turn("openclaw", (HELLO, *messages, *RESULTS)))
     assert restored.messages[1] == Message("assistant", (THOUGHT, Text("I look it up.")))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"1",
+        b'{"thinking": 5}',
+        b'{"thinking": ["x"]}',
+        b'{"thinking": [{"type": "thinking"}]}',
+        b'{"thinking": [], "at": [[1]], "extras": 3}',
+        b'{"thinking": [], "text": "x", "extras": null}',
+    ],
+)
+async def test_a_damaged_entry_fails_no_request(clock, entry):
+    store = MemoryReasoning(clock=clock)
+    reasoning = CallReasoning(store)
+    await reasoning.remember("ann", [THOUGHT, *CALLS])
+    await store.put("ann", dict.fromkeys(store._entries, entry))
+    assert await reasoning.restored("ann", round_of(*CALLS)) == round_of(*CALLS)

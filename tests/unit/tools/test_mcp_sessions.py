@@ -18,6 +18,7 @@ class Forgetful:
         self.sessions = set()
         self.runs = 0
         self.accepts = True
+        self.refuses_calls_of = set()
         self._names = itertools.count(1)
 
     async def handle(self, request):
@@ -28,7 +29,7 @@ class Forgetful:
         if method == "initialize" and self.accepts:
             session = f"session-{next(self._names)}"
             self.sessions.add(session)
-        elif session not in self.sessions:
+        elif session not in self.sessions or (method == "tools/call" and session in self.refuses_calls_of):
             error = {"code": -32600, "message": "Session not found"}
             return web.json_response({"jsonrpc": "2.0", "id": None, "error": error}, status=404)
         if "id" not in message:
@@ -97,3 +98,12 @@ async def test_a_call_fails_if_there_is_no_new_session(forgetful, server):
     forgetful.accepts = False
     assert (await server.call("run", {}, 0.5)).failure == "unavailable"
     assert forgetful.runs == 0
+
+
+async def test_a_session_that_only_one_of_several_servers_has_forgotten_is_replaced(forgetful, server):
+    forgetful.refuses_calls_of = {"session-1"}  # another server answers the list of tools
+    server._connection._sleep = never
+    async with asyncio.timeout(60):
+        output = await server.call("run", {}, 5)
+    assert (output.failure, output.content[0].text) == (None, "done")
+    assert len(forgetful.sessions) == 2

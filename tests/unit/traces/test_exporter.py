@@ -35,6 +35,13 @@ class One:
         yield self._span
 
 
+class Unreadable(One):
+    """A record whose spans can't be made."""
+
+    def spans(self):
+        raise ValueError("no spans")
+
+
 class Blocked:
     """A sink that takes nothing until it is interrupted."""
 
@@ -122,6 +129,19 @@ async def test_a_collector_that_refuses_is_logged_once_and_once_when_it_takes_sp
         assert "400" in log[0]["reason"]
         await exporter.close()
         assert (exporter.sent, exporter.lost) == (1, 3)
+
+
+async def test_a_record_that_fails_is_lost_and_ends_no_export(log):
+    memory = InMemorySpanExporter()
+    exporter = Exporter(OpenTelemetrySink(memory, "mine"), interval=0.01)
+    exporter.start()
+    exporter.put(Unreadable())
+    await until(lambda: LOST in events(log))
+    exporter.put(One())
+    await until(memory.get_finished_spans)
+    await exporter.close()
+    assert (exporter.sent, exporter.lost) == (1, 1)
+    assert next(line["reason"] for line in log if line["event"] == LOST) == "ValueError: no spans"
 
 
 async def test_a_collector_that_is_gone_delays_neither_requests_nor_the_end_for_long(log, monkeypatch):

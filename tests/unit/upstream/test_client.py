@@ -384,6 +384,47 @@ async def test_a_server_that_streams_unasked_is_understood(client, remote):
     assert await whole(client, remote) == [TextDelta("Hello"), STOP]
 
 
+@pytest.mark.parametrize("asked", [whole, streamed])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
+async def test_a_stream_that_is_announced_as_something_else_is_understood(client, remote, asked, content_type):
+    remote.streams(HELLO, END, DONE, content_type=content_type)
+    assert await asked(client, remote) == [TextDelta("Hello"), STOP]
+
+
+@pytest.mark.parametrize("asked", [whole, streamed])
+async def test_a_body_that_is_announced_as_a_stream_is_understood(client, remote, asked):
+    remote.says(WHOLE, content_type="text/event-stream")
+    assert await asked(client, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
+
+
+@pytest.mark.parametrize("asked", [whole, streamed])
+async def test_an_error_body_that_is_announced_as_a_stream_keeps_its_reason(client, remote, asked):
+    remote.says({"error": {"message": "no credit", "code": "insufficient_quota"}}, content_type="text/event-stream")
+    error = await failure(asked(client, remote))
+    assert (error.kind, error.code) == (UpstreamKind.BILLING, "insufficient_quota")
+    assert error.message.endswith("no credit")
+
+
+CHECK = "Check models.providers.acme.baseUrl."
+
+
+async def test_a_page_in_place_of_an_answer_is_named(client, remote):
+    remote.says(b"<html><title>Sign in</title></html>", content_type="text/html")
+    error = await failure(whole(client, remote))
+    assert error.kind is UpstreamKind.MALFORMED
+    assert error.message.endswith(f"not valid JSON at line 1, column 1: Sign in; its type is 'text/html'. {CHECK}")
+    assert "Sign in" in error.log_message
+    error = await failure(streamed(client, remote))
+    assert error.message.endswith(f"the stream ended without an answer; its type is 'text/html'. {CHECK}")
+
+
+async def test_a_text_in_place_of_an_event_is_quoted_for_the_client_but_not_in_a_log(client, remote):
+    remote.streams(b"event: error\ndata: the upstream died\n\n")
+    error = await failure(streamed(client, remote))
+    assert error.message.endswith("not valid JSON at line 1, column 1: the upstream died")
+    assert error.log_message.endswith("not valid JSON at line 1, column 1.")
+
+
 def finished(text):
     return event({"content": text}, "stop")
 
@@ -443,14 +484,3 @@ class TestAStopInEveryChunk:
 
         remote.answer = open_end
         assert await streamed(client, remote, Timeouts(5.0, 0.2, 5.0, 5.0)) == [TextDelta("Hello"), STOP]
-
-
-@pytest.mark.parametrize("turn", [TURN, STREAMED], ids=["whole", "streamed"])
-async def test_a_web_page_in_place_of_an_answer_is_a_wrong_address(client, remote, turn):
-    remote.says(b"<!doctype html><title>Sign in</title>", content_type="text/html")
-    error = await failure(read(ask(client, remote, turn)))
-    assert error.kind is UpstreamKind.UNUSABLE
-    assert re.fullmatch(
-        r"The provider '(\w+)' \(127\.0\.0\.1:\d+\) answered with a web page; check models\.providers\.\1\.baseUrl\.",
-        error.message,
-    )

@@ -51,10 +51,15 @@ def test_the_first_variable_that_holds_a_key_counts():
 
 
 def test_further_keys_of_the_environment_are_used_in_turn():
-    env = {"OPENAI_API_KEYS": "b; c,a", "OPENAI_API_KEY": "a", "OPENAI_API_KEY_1": "d", "OPENAI_API_KEY_2": " "}
+    env = {
+        "OPENAI_API_KEYS": "key-b; key-c,key-a",
+        "OPENAI_API_KEY": "key-a",
+        "OPENAI_API_KEY_1": "key-d",
+        "OPENAI_API_KEY_2": " ",
+    }
     provider = providers(env, mode="merge")["openai"]
-    assert [row.api_key for row in (provider, *provider.others)] == ["a", "b", "c", "d"]
-    assert set(provider.secrets) == {"a", "b", "c", "d"}
+    assert [row.api_key for row in (provider, *provider.others)] == ["key-a", "key-b", "key-c", "key-d"]
+    assert set(provider.secrets) == {"key-a", "key-b", "key-c", "key-d"}
 
 
 @pytest.mark.parametrize("configured", ["zai", "z.ai"])
@@ -358,27 +363,27 @@ def test_a_version_in_the_base_url_is_sent_where_the_format_has_it(api, base, pa
 @pytest.mark.parametrize(
     ("row", "header", "value"),
     [
-        ({"api": "anthropic-messages"}, "x-api-key", "k"),
-        ({"api": "google-generative-ai"}, "x-goog-api-key", "k"),
-        ({"api": "ollama"}, "Authorization", "Bearer k"),
-        ({"api": "anthropic-messages", "authHeader": True}, "Authorization", "Bearer k"),
-        ({"api": "anthropic-messages", "auth": "token"}, "Authorization", "Bearer k"),
+        ({"api": "anthropic-messages"}, "x-api-key", "the-key"),
+        ({"api": "google-generative-ai"}, "x-goog-api-key", "the-key"),
+        ({"api": "ollama"}, "Authorization", "Bearer the-key"),
+        ({"api": "anthropic-messages", "authHeader": True}, "Authorization", "Bearer the-key"),
+        ({"api": "anthropic-messages", "auth": "token"}, "Authorization", "Bearer the-key"),
         (
-            {"api": "anthropic-messages", "request": {"auth": {"mode": "authorization-bearer", "token": "k"}}},
+            {"api": "anthropic-messages", "request": {"auth": {"mode": "authorization-bearer", "token": "the-key"}}},
             "Authorization",
-            "Bearer k",
+            "Bearer the-key",
         ),
         (
-            {"request": {"auth": {"mode": "header", "headerName": "X-Key", "value": "k", "prefix": "Key "}}},
+            {"request": {"auth": {"mode": "header", "headerName": "X-Key", "value": "the-key", "prefix": "Key "}}},
             "X-Key",
-            "Key k",
+            "Key the-key",
         ),
     ],
 )
 def test_a_key_is_sent_as_its_format_has_it_unless_the_row_says_otherwise(row, header, value):
-    provider = providers(own={"baseUrl": "http://own", "apiKey": "k", **row})["own"]
+    provider = providers(own={"baseUrl": "http://own", "apiKey": "the-key", **row})["own"]
     assert provider.headers == {header: value}
-    assert "k" in "".join(provider.secrets) or value in provider.secrets
+    assert "the-key" in "".join(provider.secrets) or value in provider.secrets
 
 
 def test_a_model_of_another_format_gets_the_key_in_that_formats_header():

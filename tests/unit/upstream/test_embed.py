@@ -71,11 +71,7 @@ async def test_a_silent_provider_times_out(http, remote, wait, total, kind):
     assert error.kind is kind
 
 
-async def test_a_server_without_embeddings_or_at_another_address_is_named(http, remote):
-    embedder = HttpEmbedder(http, Limits(), Deadlines())
+async def test_a_server_without_embeddings_is_named_with_the_endpoint_that_it_lacks(http, remote):
     remote.says({"detail": "Not Found"}, 404)
-    error = await failure(embedder.embed(remote.provider(), MODEL, TEXTS, math.inf))
+    error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(remote.provider(), MODEL, TEXTS, math.inf))
     assert "has no endpoint /embeddings there (Not Found); check models.providers." in error.message
-    remote.says(b"<html>", content_type="text/html")
-    error = await failure(embedder.embed(remote.provider(), MODEL, TEXTS, math.inf))
-    assert (error.kind, "answered with a web page" in error.message) == (UpstreamKind.UNUSABLE, True)

@@ -138,6 +138,14 @@ def test_no_secret_of_the_row_leaves_in_any_field(field, secret):
     assert "x [redacted] y" in str(error_body(error))
 
 
+def test_a_key_that_is_no_secret_damages_no_words():
+    row = Provider("acme", "http://acme/v1", api_key="x", secrets=secrets_in(("x", "none"), {}, "http://acme/v1"))
+    error = presentable(
+        row, UpstreamError(UpstreamKind.INVALID_REQUEST, "max_tokens exceeds the context: none left"), ()
+    )
+    assert error.message == "max_tokens exceeds the context: [redacted] left"
+
+
 def test_a_long_message_is_cut():
     error = presentable(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000, code="c" * 5000), ())
     assert len(error.message) <= 2000

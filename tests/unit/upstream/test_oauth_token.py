@@ -26,7 +26,7 @@ def token(name: str, seconds: int = 3600) -> tuple[int, dict[str, Any]]:
 @pytest.fixture
 async def tokens(aiohttp_server: Any) -> AsyncIterator[SimpleNamespace]:
     """A token server, its answers, and the source of tokens."""
-    state = SimpleNamespace(answers=[], asked=0, now=1_800_000_000.0, open=asyncio.Event(), forms=[])
+    state = SimpleNamespace(answers=[], asked=0, now=1_800_000_000.0, open=asyncio.Event(), forms=[], counted=0.0)
     state.open.set()
 
     async def grant(request: web.Request) -> web.Response:
@@ -40,7 +40,7 @@ async def tokens(aiohttp_server: Any) -> AsyncIterator[SimpleNamespace]:
     app.router.add_post("/token", grant)
     state.url = str((await aiohttp_server(app)).make_url("/token"))
     login = Login("The login", "sign in again", state.url, lambda now: {"now": str(now)}, {"x-project": "p"})
-    state.source = TokenSource(login, clock=lambda: state.now)
+    state.source = TokenSource(login, clock=lambda: state.now, monotonic=lambda: state.counted)
     yield state
     state.open.set()
     await state.source.close()
@@ -102,6 +102,15 @@ async def test_no_request_uses_a_token_that_has_ended(tokens):
     tokens.answers = [token("a", 60), token("b")]
     await headers(tokens)
     tokens.now += 51
+    assert await headers(tokens) == bearing("b")
+
+
+@pytest.mark.parametrize(("stepped", "counted"), [(-86_400, 3590), (3590, 10)], ids=["set back", "asleep"])
+async def test_a_token_ends_although_one_of_the_clocks_does_not_say_so(tokens, stepped, counted):
+    tokens.answers = [token("a"), token("b")]
+    await headers(tokens)
+    tokens.now += stepped
+    tokens.counted += counted
     assert await headers(tokens) == bearing("b")
 
 

@@ -18,7 +18,7 @@ from gateway.wire.openai_error import classify, error_in
         (408, {}, Kind.REPORTED_TIMEOUT, None),
         (409, {}, Kind.SERVER_ERROR, None),
         (410, {}, Kind.UNUSABLE, None),
-        (413, {}, Kind.INVALID_REQUEST, None),
+        (413, {}, Kind.TOO_LARGE, None),
         (418, {}, Kind.INVALID_REQUEST, None),
         (421, {}, Kind.UNUSABLE, None),
         (422, {}, Kind.INVALID_REQUEST, None),
@@ -126,6 +126,27 @@ TOO_DEAR = {"code": 402, "message": "You requested up to 64000 tokens, but can o
         (402, {"error": TOO_DEAR}, Kind.TOO_LARGE),
         (402, {"error": {"message": "Insufficient credits"}}, Kind.BILLING),
         (500, {"error": FLAGGED}, Kind.SERVER_ERROR),
+        # No credit and unknown models, which a fallback can help.
+        (400, {"error": {"message": "Your credit balance is too low to access the API."}}, Kind.BILLING),
+        (400, {"error": {"message": "Invalid: 'Your credit balance is too low'"}}, Kind.INVALID_REQUEST),
+        (400, {"code": "Arrearage", "message": "Access denied"}, Kind.BILLING),
+        (429, {"error": {"type": "exceeded_current_quota_error", "message": "suspended"}}, Kind.BILLING),
+        (429, {"error": {"code": "billing_not_active", "message": "not active"}}, Kind.BILLING),
+        (429, {"error": {"code": "1113", "message": "余额不足或无可用资源包,请充值。"}}, Kind.BILLING),
+        (429, {"error": {"code": "1302", "message": "您的账户已达到速率限制"}}, Kind.RATE_LIMITED),
+        (400, {"error": {"message": "acme/m-2 is not a valid model ID", "code": 400}}, Kind.NOT_FOUND),
+        (400, {"error": {"message": "Model Not Exist", "code": "invalid_request_error"}}, Kind.NOT_FOUND),
+        (400, {"message": "Invalid model: m", "type": "invalid_model"}, Kind.NOT_FOUND),
+        (400, {"error": {"message": "gone", "code": "model_not_found"}}, Kind.NOT_FOUND),
+        (400, {"error": {"message": "Invalid model input"}}, Kind.INVALID_REQUEST),
+        (400, {"error": {"message": "The tool says: model m not found"}}, Kind.INVALID_REQUEST),
+        # Filters.
+        (400, {"error": {"code": "data_inspection_failed", "message": "inappropriate"}}, Kind.CONTENT_FILTER),
+        (
+            400,
+            {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}},
+            Kind.CONTENT_FILTER,
+        ),
     ],
 )
 def test_what_providers_hide_behind_another_status_is_recognised(status, payload, kind):
@@ -225,3 +246,22 @@ def test_a_deep_payload_has_no_reason():
     for _ in range(50):
         payload = {"error": payload}
     assert classify(400, payload).message == "The provider answered with status 400."
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(429, Kind.RATE_LIMITED), ("429", Kind.RATE_LIMITED), ("401", Kind.AUTH), ("400", Kind.INVALID_REQUEST),
+     ("1302", Kind.SERVER_ERROR), ("²²²", Kind.SERVER_ERROR), ("0429", Kind.SERVER_ERROR)],
+)  # fmt: skip
+def test_the_code_of_an_error_in_a_200_may_be_a_status_as_a_number_or_a_text(code, kind):
+    assert error_in({"message": "no", "type": "None", "param": "None", "code": code}).kind is kind
+
+
+def test_a_rate_limit_without_a_header_has_the_hint_of_its_body():
+    limited = {"message": "Rate limit reached. Please try again in 1m2.5s.", "code": "rate_limit_exceeded"}
+    assert classify(429, {"error": limited}).retry_after == 62.5
+    assert classify(429, {"error": limited}, retry_after=3.0).retry_after == 3.0
+    assert classify(429, [{"error": {"details": [{"retryDelay": "37s"}]}}]).retry_after == 37.0
+    assert classify(429, {"message": "slow down", "retry_after": 30}).retry_after == 30.0
+    assert classify(400, {"error": limited}).retry_after is None
+    assert error_in(limited).retry_after == 62.5

@@ -19,7 +19,7 @@ from gateway.core.turn import Options, ResponseFormat, Sampling, ToolChoice, Too
 from gateway.core.upstream_error import UpstreamError
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.model import model_from
-from gateway.wire import LABELLED_TOOLS, OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
+from gateway.wire import UPSTREAMS
 from tests.unit.wire.every_format import ANSWERS
 from tests.unit.wire.formats import PROVIDERS
 from tests.unit.wire.streams import read_stream
@@ -126,7 +126,7 @@ def broken_off(api: str) -> str:
 
 
 def own_tools(api: str) -> str:
-    return YES if api in OWN_TOOLS else "its own" if api in LABELLED_TOOLS else "as functions"
+    return {"any": YES, "labelled": "its own", "none": "as functions"}[UPSTREAMS[api].own_tools]
 
 
 def pdfs(api: str) -> str:
@@ -156,7 +156,9 @@ FEATURES: Mapping[str, Callable[[str], str]] = {
     "`tool_choice: required`": demanded,
     "`parallel_tool_calls`": setting(options=Options(parallel_tool_calls=False)),
     "tools that are no functions": own_tools,
-    "`stop`": lambda api: "by the gateway" if api in WITHOUT_STOP else setting(sampling=Sampling(stop=("a",)))(api),
+    "`stop`": lambda api: (
+        setting(sampling=Sampling(stop=("a",)))(api) if UPSTREAMS[api].stop_sequences else "by the gateway"
+    ),
     "`seed`": setting(sampling=Sampling(seed=1)),
     "penalties": setting(sampling=Sampling(presence_penalty=1.0)),
     "`logprobs`": setting(options=Options(logprobs=True, top_logprobs=2)),

@@ -384,10 +384,34 @@ async def test_runs_beyond_the_maximum_are_refused(stores, job, background):
 async def test_runs_that_begin_at_the_same_time_count_for_the_maximum(stores, job, background):
     runs = background(stores.events, replace(FAST, max_runs=2))
     jobs = [await job(Run(hangs=True), f"resp_{number}") for number in range(5)]
+    for number, one in enumerate(jobs):
+        one.caller = f"caller-{number}"
     ends = await asyncio.gather(*map(runs.start, jobs), return_exceptions=True)
     assert [type(end) for end in ends].count(Unavailable) == 3
     assert runs.count() == 2
     await runs.close()
+
+
+async def test_one_caller_leaves_a_quarter_of_the_runs_to_others(stores, job, background):
+    runs = background(stores.events, replace(FAST, max_runs=4))
+
+    async def start(name, caller):
+        one = await job(Run(hangs=True), name)
+        one.caller = caller
+        await runs.start(one)
+
+    for number in range(3):
+        await start(f"resp_{number}", "alice")
+    with pytest.raises(Unavailable, match="You have too many"):
+        await start("resp_3", "alice")
+    await start("resp_4", "bob")
+    with pytest.raises(Unavailable, match=r"^Too many"):
+        await start("resp_5", "carol")
+    runs.cancel("resp_0")
+    await until(lambda: _true(runs.count() == 3))
+    await start("resp_6", "alice")
+    await runs.close()
+    assert not runs._by_caller
 
 
 async def test_a_run_that_can_not_begin_leaves_its_room_to_others(stores, job, background):
@@ -412,7 +436,7 @@ async def _true(value):
     return value
 
 
-SMALL = EventLimits(run=10_000, caller=15_000, total=20_000)
+SMALL = EventLimits(run=10_000, caller=15_000, total=20_000, overhead=0)
 
 
 def counted(text):
@@ -459,7 +483,7 @@ async def test_a_run_waits_while_the_store_takes_no_events(stores, job, backgrou
 
 
 async def test_logs_without_room_are_deleted_from_the_store(stores, job, background):
-    runs = background(stores.events, FAST, EventLimits(run=10_000, caller=10_000, total=10_000))
+    runs = background(stores.events, FAST, EventLimits(run=10_000, caller=10_000, total=10_000, overhead=0))
     first = await job(Run(counted("x" * 6000), [Finish("stop"), UsageReport(NO_USAGE)]))
     await runs.start(first)
     await until(lambda: _true(not runs.count()))

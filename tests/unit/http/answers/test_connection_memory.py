@@ -12,7 +12,7 @@ class Stored:
         self.response = response("stored")
         self.deleted = []
 
-    async def get(self, subject, response_id):
+    async def get(self, subject, response_id, _hold=None):
         return self.response if (subject, response_id) == (None, "stored") else None
 
     async def delete(self, subject, response_id):

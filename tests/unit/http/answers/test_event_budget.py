@@ -2,14 +2,15 @@ import pytest
 
 from gateway.http.answers.event_budget import EventBudget, EventLimits, EventsFull, OversizedRun
 
-LIMITS = EventLimits(run=100, caller=150, total=250)
+LIMITS = EventLimits(run=100, caller=150, total=250, overhead=0)
 
 
 class Runs:
     """Runs by name; `cut` are the names of those that were cut off."""
 
     def __init__(self):
-        self.budget = EventBudget(LIMITS)
+        self.now = 1000.0
+        self.budget = EventBudget(LIMITS, retention=60, clock=lambda: self.now)
         self.cut = []
         self._runs = {}
 
@@ -76,6 +77,41 @@ def test_all_callers_together_have_a_limit(runs):
         runs.grow(f"of {caller}", 80, caller=caller)
     runs.grow("more", 20, caller="d")
     assert runs.cut == ["of a"]
+
+
+def test_logs_that_the_store_has_deleted_are_forgotten(runs):
+    runs.grow("one", 100)
+    runs.end("one")
+    runs.now += 59
+    runs.grow("two", 50)
+    runs.end("two")
+    runs.now += 1
+    runs.grow("three", 100)  # with the first it would be too much
+    assert (runs.cut, runs.budget.evicted) == ([], [])
+    runs.now += 60
+    runs.grow("four", 50)
+    assert (runs.cut, runs.budget.evicted) == ([], [])
+    assert not runs.budget._ended
+
+
+def test_a_log_takes_more_than_its_events():
+    budget = EventBudget(EventLimits(run=100, caller=1000, total=2000, overhead=90))
+    for number in range(10):
+        run = budget.begin(str(number), "a", lambda _: None)
+        budget.grow(run, 5)
+        budget.grow(run, 5)
+        budget.end(run)
+    assert budget.evicted == []
+    budget.grow(budget.begin("last", "a", lambda _: None), 100)
+    assert budget.evicted == ["0", "1"]
+
+
+def test_a_run_that_ends_without_events_is_forgotten_at_once(runs):
+    for name in ("one", "two"):
+        runs.grow(name, 0)
+        runs.end(name)
+    assert not runs.budget._running
+    assert not runs.budget._ended
 
 
 def test_the_limits_follow_from_the_size_of_a_response():

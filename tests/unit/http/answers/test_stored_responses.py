@@ -11,6 +11,7 @@ from gateway.core.jsonio import loads
 from gateway.core.message import Message, Text
 from gateway.http.answers import stored_responses
 from gateway.http.answers.stored_responses import Owner, history
+from gateway.http.keys import SERVICES
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.schema import MIGRATIONS
@@ -244,6 +245,22 @@ async def test_a_deleted_response_is_gone(client, official, provider):
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
         response = await client.request(method, f"/v1/responses/{created.id}{path}")
         assert (response.status, (await response.json())["error"]["code"]) == (404, "response_not_found")
+
+
+async def test_a_damaged_response_can_be_deleted_by_its_owner_only(client, official, provider):
+    created = await ask(official, provider, "hi")
+    database = client.app[SERVICES].stores.responses._database
+    await database.write(lambda connection: connection.execute("UPDATE responses SET body = x'00'").rowcount)
+    path = f"/v1/responses/{created.id}"
+    async with client.get(path) as response:
+        assert response.status == 503
+    async with client.delete(path, headers={"Authorization": "Bearer of-somebody-else"}) as response:
+        assert response.status == 401
+    async with client.delete(path) as response:
+        assert (response.status, (await response.json())["deleted"]) == (200, True)
+    for used in (client.get, client.delete):
+        async with used(path) as response:
+            assert response.status == 404
 
 
 async def test_a_conversation_larger_than_a_request_is_refused():

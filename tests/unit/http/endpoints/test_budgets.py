@@ -51,6 +51,11 @@ def user(name):
     return {"X-Forwarded-For": "203.0.113.9", "x-user": name}
 
 
+@pytest.mark.parametrize("name", ["team", "team-budget"])
+async def test_a_budget_is_chosen_by_its_name_in_the_configuration_too(client, name):
+    assert [one["name"] for one in (await budgets(client, f"name={name}&identity=owner"))["data"]] == ["team-budget"]
+
+
 async def test_a_budget_shows_amount_use_and_the_end_of_its_window(client, provider):
     provider.says("Hello")
     await spend(client, 5)

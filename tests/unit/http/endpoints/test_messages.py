@@ -276,6 +276,38 @@ async def test_pictures_of_a_tool_never_end_the_request(client, provider, pictur
     assert kinds.count("image_url") == len(pictures) or "image" in sent.lower()
 
 
+async def test_documents_and_search_results_of_a_tool_reach_a_model_of_another_format_as_text(client, provider):
+    provider.says("ok")
+    document = {"type": "document", "title": "A", "source": {"type": "text", "media_type": "text/plain", "data": "one"}}
+    search = {
+        "type": "search_result",
+        "title": "B",
+        "source": "b.example",
+        "content": [{"type": "text", "text": "two"}],
+    }
+    await asked(client, after_call(result(TEXT, document, search, PNG)))
+    (answer,) = [message for message in provider.asked[0]["messages"] if message["role"] == "tool"]
+    assert answer["content"].startswith('hi\n<file name="A">')
+    assert answer["content"].endswith("</file>\nB\nb.example\ntwo\n[1 image(s): see below]")
+    assert "\none\n" in answer["content"]
+
+
+async def test_blocks_of_text_that_only_anthropic_has_reach_other_models_as_text(client, provider):
+    provider.says("ok")
+    document = {"type": "document", "title": "A", "source": {"type": "content", "content": [TEXT, TEXT]}}
+    search = {"type": "search_result", "title": "B", "source": "b.example", "content": [TEXT]}
+    await asked(client, ask(document, search))
+    content = provider.asked[0]["messages"][-1]["content"]
+    assert content == [{"type": "text", "text": "A\nhi\nhi"}, {"type": "text", "text": "B\nb.example\nhi"}]
+
+
+async def test_a_block_of_a_result_that_no_model_reads_is_named(client, provider):
+    image = {"type": "image", "source": {"type": "file", "file_id": "f"}}
+    error = await asked(client, after_call(result(TEXT, image)), 400)
+    assert "parts of the type 'image'" in error["error"]["message"]
+    assert not provider.asked
+
+
 async def test_a_compressed_message_is_read(client, provider):
     provider.says("ok")
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}

@@ -21,6 +21,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire import UPSTREAMS
 from gateway.wire.anthropic_messages import BETAS, WIRE
 from gateway.wire.anthropic_messages.profile import Profile
+from gateway.wire.call_ids import NO_RESULT
 from gateway.wire.efforts import Efforts
 from gateway.wire.model import ModelSpec
 from tests.unit.wire.anthropic_messages.provider import validate
@@ -612,3 +613,17 @@ def test_an_endpoint_that_refuses_unknown_fields_gets_none_of_the_clients_fields
     body = json.loads(built[False].body)
     assert ("container" in body, body["metadata"]) == (False, {"user_id": "u"})
     assert "anthropic-beta" not in built[False].headers
+
+
+def test_a_call_whose_result_the_client_left_out_gets_one():
+    calls = Message("assistant", (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")))
+    result, late = (Message("tool", (ToolResult(call_id, (Text("ok"),)),)) for call_id in "ab")
+    asked = conversation(HI, calls, result, HI, Message("assistant", (Text("x"),)), late, tools=(F,))
+    missing = {
+        "type": "tool_result",
+        "tool_use_id": "b",
+        "content": NO_RESULT,
+        "is_error": True,
+    }
+    assert asked[2][1] == [{"type": "tool_result", "tool_use_id": "a", "content": "ok"}, missing, text("hi")]
+    assert asked[4] == ("user", [text("ok")])

@@ -283,3 +283,9 @@ def test_a_call_that_was_given_up_gets_a_result_that_says_so():
     ]
     late = conversation(HI, calls, HI, Message("assistant", (Text("well"),)), done, done, tools=(F,))
     assert late[-1][1] == [{"text": "ok"}, {"text": "ok"}]
+
+
+def test_a_call_whose_result_the_client_left_out_gets_one():
+    _, (_, (use,)), (_, content) = conversation(HI, CALL, HI, tools=(F,))
+    missing = {"toolUseId": use["toolUse"]["toolUseId"], "content": [{"text": "There is no result of this call."}]}
+    assert content == [{"toolResult": missing | {"status": "error"}}, {"text": "hi"}]

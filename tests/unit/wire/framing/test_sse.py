@@ -1,4 +1,5 @@
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -81,10 +82,9 @@ def test_an_encoded_frame_is_decoded_to_its_payload():
 def test_an_event_is_returned_as_soon_as_its_blank_line_arrives():
     decoder = SseDecoder()
     assert decoder.feed(b"data: a\n") == []
-    assert decoder.pending
     assert decoder.feed(b"\nda") == [b"a"]
     assert decoder.feed(b"ta: b\n\n") == [b"b"]
-    assert not decoder.pending
+    assert decoder.flush() == []
 
 
 def test_flush_returns_a_last_event_without_its_blank_line():
@@ -100,10 +100,31 @@ def test_a_byte_order_mark_before_the_first_event_is_skipped():
     assert decoded(b"\xef\xbb\xbfdata: a\n\n") == [b"a"]
 
 
+@pytest.mark.parametrize("before", [b"", b"data: a\n\n", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n", b"\r\n\r\n"])
+def test_a_json_object_without_a_field_name_is_read_as_data(before, end):
+    assert decoded(before + b'{"error":\n "no"}' + end)[-1] == b'{"error":\n "no"}'
+
+
 def test_the_bytes_of_a_character_may_be_split():
     stream = 'data: {"text":"\N{GRINNING FACE}"}\n\n'.encode()
     for position in range(len(stream)):
         assert decoded(stream[:position], stream[position:]) == [stream[6:-2]]
+
+
+def test_a_large_event_in_small_pieces_takes_time_in_proportion_to_its_size():
+    data = sse_frame(b"x" * 2**21)
+    decoder = SseDecoder()
+    began = time.process_time()
+    payloads = []
+    for start in range(0, len(data), 256):
+        piece = data[start : start + 256]
+        if (events := decoder.feed_plain(piece)) is not None:
+            payloads += events.payloads()
+        else:
+            payloads += decoder.feed(piece)
+    assert payloads == [b"x" * 2**21]
+    assert time.process_time() - began < 2  # many seconds if each piece copied what came before it
 
 
 def test_an_endless_event_is_refused():
@@ -126,7 +147,7 @@ def test_events_with_names_are_joined_however_they_come(cut):
             assert events.count == len(events.payloads())
             payloads += events.payloads()
     assert payloads == [b'{"a": 1}', b'{"b": "\\n\\n"}']
-    assert not decoder.pending
+    assert decoder.flush() == []
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def passed_on(body):
 def test_the_provider_gets_what_the_client_sent(body, stream):
     ours = {"model": "openclaw", "stream": stream, "user": "ann", "n": 1}
     theirs = {"model": "m"} | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {})
-    if body.get("tool_choice") == "none":
+    if not body.get("tools") or body.get("tool_choice") == "none":
         body = {name: value for name, value in body.items() if name != "parallel_tool_calls"}
     assert passed_on(body | ours) == body | theirs
 

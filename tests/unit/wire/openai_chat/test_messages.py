@@ -259,3 +259,11 @@ def test_messages_without_anything_to_answer_are_refused(raw):
 )
 def test_any_role_but_system_and_developer_may_need_an_answer(raw):
     assert len(read_messages([raw])) == 1
+
+
+@pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "reasoning"])
+def test_a_part_of_reasoning_is_left_out_where_no_format_carries_it(kind):
+    (part, _) = one(
+        {"role": "assistant", "content": [{"type": kind, "thinking": "hm"}, {"type": "text", "text": "a"}]}
+    ).parts
+    assert part == Foreign(WIRE, {"type": kind, "thinking": "hm"}, text="")

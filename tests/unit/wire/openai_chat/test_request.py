@@ -66,6 +66,8 @@ def test_only_set_fields_are_sent():
         ({"extras": Extras(WIRE, {"top_k": 1})}, {"params": {"top_k": 5}}, {"top_k": 1}),
         ({"sampling": Sampling(temperature=1)}, {"params": {"temperature": 0}}, {"temperature": 1}),
         ({"extras": Extras(WIRE, {"parallel_tool_calls": True})}, {"profile": Profile(parallel_tool_calls=False)}, {}),
+        # OpenAI refuses it without tools, which the gateway may have left out.
+        ({"extras": Extras(WIRE, {"parallel_tool_calls": True})}, {}, {}),
     ],
 )
 def test_fields_that_an_endpoint_does_not_support_are_omitted(turn, row, added):

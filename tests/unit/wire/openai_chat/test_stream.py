@@ -268,6 +268,15 @@ def test_reasoning_details_are_merged_and_stored_for_their_model(read, stream):
     assert events[2] == thought("hm", reasoning_details=[joined, sealed])
 
 
+@pytest.mark.parametrize("separator", [b"\ndata: ", b"\r\ndata:"])
+def test_events_that_are_not_separated_by_a_blank_line_are_read_one_by_one(read, stream, separator):
+    first, second, done = stream(chunk({"content": "a"}), END).split(b"\n\n")[:3]
+    joined = separator.join([first, second[6:], done[6:]])
+    assert read(joined + b"\n\n") == ([TextDelta("a"), STOP], None)
+    events, failure = read(separator.join([first, b'{"choices":', done[6:]]) + b"\n\n")
+    assert (events, failure.kind) == ([TextDelta("a")], UpstreamKind.MALFORMED)
+
+
 def test_data_after_done_is_ignored(read, stream):
     garbage = b"data: nonsense\n\n"
     assert read(stream(chunk({"content": "a"}), END) + garbage) == ([TextDelta("a"), STOP], None)
@@ -331,3 +340,34 @@ def test_half_a_surrogate_pair_alone_is_replaced(read, stream):
     events, failure = read(stream(*chunks))
     assert failure is None
     json.dumps([event.text for event in events[:-1]], ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("number", [0, None])
+def test_calls_without_an_id_are_distinguished_by_their_names_and_whole_arguments(read, stream, number):
+    parts = (
+        call(number, None, "f", '{"x":'),
+        call(number, None, "f", "1}"),
+        call(number, None, "f", "{}"),
+        call(number, None, "g", "[]"),
+        call(number, None, " ", " "),
+    )
+    events, failure = read(stream(*map(chunk, parts), chunk(finish="stop")))
+    assert failure is None
+    begins = [event for event in events if isinstance(event, ToolCallBegin)]
+    assert [(event.index, event.name) for event in begins] == [(0, "f"), (1, "f"), (2, "g")]
+    assert len({event.id for event in begins}) == 3
+    assert [(event.index, event.arguments) for event in events if isinstance(event, ToolCallDelta)] == [
+        *((0, '{"x":'), (0, "1}"), (1, "{}"), (2, "[]"), (2, " ")),
+    ]
+
+
+@pytest.mark.parametrize("id_", [None, "a"])
+def test_a_name_that_comes_in_pieces_is_never_passed_on_as_a_whole_one(read, stream, id_):
+    parts = call(0, "a", "get_", ""), call(0, id_, "weather", "{}")
+    events, failure = read(stream(*map(chunk, parts), chunk(finish="tool_calls")))
+    assert (events, failure.kind) == ([ToolCallBegin(0, "a", "get_")], UpstreamKind.MALFORMED)
+
+
+def test_a_call_after_a_stop_makes_the_end_one_of_calls(read, stream):
+    late = chunk(call(0, "a", "f", "{}"))
+    assert read(stream(chunk({"content": "x"}), END, late))[0][-1] == Finish("tool_calls", "stop")

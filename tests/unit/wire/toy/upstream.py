@@ -22,7 +22,7 @@ from gateway.core.message import ToolResult as Result
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.wire.contract import End, WireRequest
+from gateway.wire.contract import End, OwnTools, WireRequest
 from gateway.wire.model import ModelSpec
 from tests.unit.wire.toy import WIRE
 
@@ -37,6 +37,10 @@ class ToyLines:
     key_header = None
     embeddings = None
     counting = None
+    base_version = None
+    own_tools: OwnTools = "none"
+    stop_sequences = True
+    listing = None
 
     def profile(self, quirks):
         return dict(quirks)

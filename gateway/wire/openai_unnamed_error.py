@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.openai_error import error_in
+from gateway.wire.openai_error import error_in, status_of
 
 _TEXTS = ("message", "detail", "msg", "error_msg", "error_message")
 _CODES = ("code", "status", "status_code", "error_code", "type")
@@ -35,11 +35,5 @@ def _error(fields: dict[str, Any]) -> UpstreamError | None:
     says_so = fields.get("object") == "error" or "detail" in fields or any(fields.get(name) for name in _CODES)
     if reason is None or not says_so:
         return None
-    code = next((code for name in _CODES if (code := _status(fields.get(name)))), fields.get("code"))
+    code = next((code for name in _CODES if (code := status_of(fields.get(name)))), fields.get("code"))
     return error_in({"message": reason, "code": code, "type": fields.get("type")})
-
-
-def _status(value: Any) -> int | None:
-    """An HTTP status, which some servers write as a text."""
-    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) == len("400") else value
-    return number if type(number) is int and 400 <= number < 600 else None
