@@ -467,3 +467,15 @@ def test_a_section_is_not_left_out_for_one_mistake_in_it(installation, report, s
     assert status == 1
     assert "needs you agents: holds the same id twice; write every agent once, under agents.entries" in lines
     assert not state.exists()
+
+
+@pytest.mark.parametrize("names", [[".openclaw", ".clawdbot"], [".clawdbot", ".moltbot"], [".moltbot"]])
+def test_without_a_directory_the_installation_is_searched_under_all_names(tmp_path, monkeypatch, capsys, names):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in names:
+        (tmp_path / name).mkdir()
+        row = {"baseUrl": f"http://house{name}.example/v1"}
+        config = {"gateway": ON, "models": {"providers": {"h": row}}, "agents": {"defaults": {"model": "h/m"}}}
+        (tmp_path / name / "openclaw.json").write_text(json.dumps(config), encoding="utf-8")
+    assert main(["import", "--dry-run"]) == 0
+    assert f"house{names[0]}.example:80" in capsys.readouterr().out
