@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
     """
     target = config_file(Path(args.config) if args.config else None, os.environ)
     result = imported(Path(args.directory).expanduser() if args.directory else _installation(), os.environ)
-    texts = {state_directory(os.environ) / ".env": result.dotenv_text, target: result.config_text}
-    written = (
-        [] if result.valid is None or args.dry_run else _write({file: text for file, text in texts.items() if text})
-    )
+    written = []
+    if result.valid is not None and not args.dry_run:
+        texts = {state_directory(os.environ) / ".env": result.dotenv_text, target: result.config_text}
+        written = _write({file: text for file, text in texts.items() if text})
     if args.json:
         findings = [asdict(finding) for finding in result.findings]
         print(json.dumps({"ok": result.valid is not None, "findings": findings, "written": list(map(str, written))}))

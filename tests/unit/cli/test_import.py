@@ -479,3 +479,18 @@ def test_without_a_directory_the_installation_is_searched_under_all_names(tmp_pa
         (tmp_path / name / "openclaw.json").write_text(json.dumps(config), encoding="utf-8")
     assert main(["import", "--dry-run"]) == 0
     assert f"house{names[0]}.example:80" in capsys.readouterr().out
+
+
+def test_a_key_that_dotenv_can_not_hold_needs_its_owner(installation, report, state: Path):
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {"providers": {"h": {"baseUrl": "http://h.example/v1"}}},
+            "agents": {"defaults": {"model": "h/m"}},
+        }
+    )
+    older(folder, "main", {"h:default": api_key("h", f"{SECRET}'`\"\\")})
+    status, lines = report(folder)
+    assert status == 1
+    assert any(line.startswith("needs you") and "OPENCLAW_PROFILE_H_DEFAULT" in line for line in lines)
+    assert not state.exists()
