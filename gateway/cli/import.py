@@ -37,7 +37,11 @@ def run(args: argparse.Namespace) -> int:
     Raises ConfigError when there is no installation, or a file is there already.
     """
     target = config_file(Path(args.config) if args.config else None, os.environ)
-    result = imported(Path(args.directory).expanduser() if args.directory else _installation(), os.environ)
+    source = Path(args.directory).expanduser() if args.directory else _installation()
+    if source.resolve() in (target.resolve().parent, state_directory(os.environ).resolve()):
+        text = "is in the installation itself, which is not changed; unset OPENCLAW_STATE_DIR and OPENCLAW_CONFIG_PATH"
+        raise ConfigError((f"{target}: {text}, or name another --config",))
+    result = imported(source, os.environ)
     written = []
     if result.valid is not None and not args.dry_run:
         texts = {state_directory(os.environ) / ".env": result.dotenv_text, target: result.config_text}

@@ -494,3 +494,14 @@ def test_a_key_that_dotenv_can_not_hold_needs_its_owner(installation, report, st
     assert status == 1
     assert any(line.startswith("needs you") and "OPENCLAW_PROFILE_H_DEFAULT" in line for line in lines)
     assert not state.exists()
+
+
+@pytest.mark.parametrize("variable", ["OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH"])
+def test_an_installation_is_not_the_target_of_its_own_import(installation, report, monkeypatch, variable: str):
+    """OpenClaw reads the same variables, so a shell may have them."""
+    folder = installation({"gateway": ON})
+    monkeypatch.setenv(variable, str(folder if variable == "OPENCLAW_STATE_DIR" else folder / "openclaw.json"))
+    status, (line,) = report(folder)
+    assert status == EXIT_CONFIG
+    assert "is in the installation itself, which is not changed; unset OPENCLAW_STATE_DIR" in line
+    assert [file.name for file in folder.iterdir()] == ["openclaw.json"]
