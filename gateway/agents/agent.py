@@ -49,4 +49,4 @@ class Agent:
 
     def params_for(self, ref: ModelRef) -> Mapping[str, Any]:
         """The request fields that the agent sets for this model."""
-        return self.model_params.get(ref, self.params)
+        return self.model_params.get(ref, self.params) if self.model_params else self.params
