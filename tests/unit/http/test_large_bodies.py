@@ -10,12 +10,16 @@ import time
 from unittest.mock import patch
 
 import pytest
-from aiohttp import web
+from aiohttp import StreamReader, web
 
+from gateway.app import create_app
+from gateway.config.load import load
 from gateway.conversations import transcript
 from gateway.core.errors import Overloaded
 from gateway.http.answers import stored_responses
 from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, BodyReservation, LargeBodies
+from gateway.http.server.connections import Runner
+from gateway.http.server.listener import listen
 from gateway.media.fair_queue import FairQueue
 from gateway.media.fetch import Fetcher
 from gateway.state.responses import store
@@ -106,20 +110,44 @@ async def test_a_large_body_waits_for_its_turn_after_each_piece(client, provider
     assert len(turns) > 2
 
 
-async def test_a_refused_large_body_is_discarded_and_its_connection_closes(client):
-    client.app[LARGE_BODIES].resize(0)
-    reader, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(
-        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-of-the-tests\r\n"
-        f"Content-Length: {16 * MiB}\r\n\r\n".encode()
-    )
-    with contextlib.suppress(ConnectionError):
-        for _ in range(16):
+@pytest.fixture
+async def serving(config, tmp_path):
+    """The port of a gateway with its own connections, without room for large bodies."""
+    file = tmp_path / "openclaw.json"
+    file.write_text(json.dumps(config), encoding="utf-8")
+    loaded = load(file, {})
+    app = create_app(loaded.config, loaded.env, tmp_path)
+    runner = Runner(app)
+    await runner.setup()
+    app[LARGE_BODIES].resize(0)
+    listening = listen("127.0.0.1", 0)
+    await runner.listen(listening)
+    yield listening.getsockname()[1]
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("size", [16 * MiB, 30 * MiB])  # no room; more than a body may have
+async def test_a_refused_large_body_is_discarded_without_parsing_it(serving, size):
+    parsed, feed = [], StreamReader.feed_data
+
+    def counted(reader, data, *more):
+        parsed.append(len(data))
+        return feed(reader, data, *more)
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving)
+    with patch.object(StreamReader, "feed_data", counted), contextlib.suppress(ConnectionError):
+        writer.write(
+            f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-of-the-tests\r\n"
+            f"Content-Length: {size}\r\n\r\n".encode()
+        )
+        answer = await reader.readuntil(b"\r\n\r\n")
+        for _ in range(8):
             writer.write(b"x" * MiB)
             await writer.drain()
-    answer = await reader.read()
-    assert answer.startswith(b"HTTP/1.1 503 ")
+        await reader.read()
+    assert answer.startswith(b"HTTP/1.1 503 " if size == 16 * MiB else b"HTTP/1.1 413 ")
     assert b"\r\nConnection: close\r\n" in answer
+    assert sum(parsed) < MiB
     writer.close()
 
 
