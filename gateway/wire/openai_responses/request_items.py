@@ -25,12 +25,16 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
-from gateway.wire.foreign import stand_in
+from gateway.wire.call_ids import shortened
+from gateway.wire.foreign import FAILED, stand_in
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.client_tools import OUTPUT_TYPES, call_fields, output_value
 from gateway.wire.openai_responses.profile import Profile
 
 Item = dict[str, Any]
+
+_MAX_ID = 64
+"""Characters of a `call_id`. Other makers' are longer: some hold the signature of the reasoning."""
 
 
 def encode_items(messages: Iterable[Message], owner: Owner, profile: Profile) -> list[Item]:
@@ -101,8 +105,9 @@ class _Encoder:
             if part.kind == "hosted":
                 return dict(part.extras.of(WIRE)[ITEM])
             item = call_fields(part)
+            item["call_id"] = shortened(part.id, _MAX_ID)
             if part.kind not in ("function", "custom"):  # the fields that their types demand
-                item |= {"status": "completed"} | ({"id": part.id} if part.kind == "local_shell" else {})
+                item |= {"status": "completed"} | ({"id": item["call_id"]} if part.kind == "local_shell" else {})
             return item
         if isinstance(part, Foreign) and part.wire == WIRE and ITEM in part.payload:
             return dict(part.payload[ITEM])
@@ -124,7 +129,7 @@ class _Encoder:
         if kind == "hosted":
             return  # the item of the call holds its result
         item: Item = {"type": OUTPUT_TYPES[kind]}
-        item["id" if kind == "local_shell" else "call_id"] = result.call_id
+        item["id" if kind == "local_shell" else "call_id"] = shortened(result.call_id, _MAX_ID)
         if kind in ("function", "custom"):
             item["output"] = _output(result)
         else:
@@ -176,11 +181,11 @@ def _content(parts: Sequence[Part], role: str) -> RawText | list[Item]:
 
 
 def _output(result: ToolResult) -> RawText | list[Item]:
-    content = result.content
+    content = (FAILED, *result.content) if result.is_error else result.content
     if len(content) == 1 and isinstance(only := content[0], Text) and not result.content_is_array:
         return only.raw
     if all(isinstance(part, Text | Refusal) for part in content):
-        return _text_of(result)
+        return "\n".join(part.text for part in content if isinstance(part, Text | Refusal))
     return [item for part in content for item in _content_part(part, "input_text")]
 
 
