@@ -59,7 +59,8 @@ RULES: dict[UpstreamKind, Rule] = {
     UpstreamKind.UNUSABLE:         Rule(Retry.NEVER,    False, True,  Cooldown.MODEL, shared=True),
     UpstreamKind.AUTH:             Rule(Retry.NEVER,    True,  True,  Cooldown.KEY),
     UpstreamKind.BILLING:          Rule(Retry.NEVER,    True,  True,  Cooldown.KEY),
-    UpstreamKind.NOT_FOUND:        Rule(Retry.NEVER,    False, True,  Cooldown.ENDS),
+    # OpenAI says "does not exist or you do not have access to it": another account may have it.
+    UpstreamKind.NOT_FOUND:        Rule(Retry.NEVER,    True,  True,  Cooldown.ENDS),
     UpstreamKind.INVALID_REQUEST:  Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
     UpstreamKind.TOO_LARGE:        Rule(Retry.NEVER,    True,  True,  Cooldown.ENDS),
     UpstreamKind.CONTEXT_OVERFLOW: Rule(Retry.NEVER,    False, True,  Cooldown.ENDS),

@@ -9,6 +9,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.turn import Turn
@@ -29,9 +31,11 @@ from gateway.upstream.transport.errors import (
 )
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.error_reason import beginning, reason_in
+from gateway.wire.failures import error_object
 
 _MAX_MESSAGE = 2000
 _MAX_RETRY_AFTER = 86_400.0  # seconds; a longer hint is no use to a client
+_MILLISECONDS = re.compile(r"[0-9]{13}")  # of a date in this century
 _MAX_NAME = 200  # characters of `code` and `param`
 
 _NO_ENDPOINT = re.compile(
@@ -59,13 +63,30 @@ def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], b
         payload = loads(body)
     except InvalidJSON:
         payload = None
-    hint = retry_after(headers, datetime.now(UTC))
+    now = datetime.now(UTC)
+    hint = retry_after(headers, now)
+    if hint is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        hint = _hint_behind(payload, now)
     error = wire.error(status, payload, hint)
     unexplained = wire.error(status, None, hint).message
     if error.message == unexplained and (reason := reason_in(payload) or beginning(body)):
         error.message = f"{unexplained.removesuffix('.')}: {reason}"
     error.final = headers.get("x-should-retry") == "false"  # of Anthropic and OpenAI
     return error
+
+
+def _hint_behind(payload: Any, now: datetime) -> float | None:
+    """The hint in the headers of the provider behind OpenRouter, or when its own limit resets (Unix milliseconds)."""
+    metadata = error_object(payload).get("metadata")
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
+    if not isinstance(headers, dict):
+        return None
+    headers = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
+    hint = retry_after(headers, now)
+    reset = headers.get("x-ratelimit-reset", "")
+    if hint is None and _MILLISECONDS.fullmatch(reset):
+        hint = min(max(0.0, int(reset) / 1000 - now.timestamp()), _MAX_RETRY_AFTER)
+    return hint
 
 
 def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes], path: str = "") -> UpstreamError:
@@ -170,7 +191,10 @@ def _cause(error: TransportError, connect: float) -> tuple[UpstreamKind, str]:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The provider's hint in seconds: `retry-after-ms` (OpenAI, Azure), else `Retry-After` as seconds or date."""
+    """The provider's hint in seconds: `retry-after-ms` (OpenAI, Azure), else `Retry-After` as seconds or date.
+
+    A date is compared with the response's own `Date`, because the two clocks may differ.
+    """
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
@@ -183,8 +207,17 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
             if math.isfinite(seconds):
                 return min(max(0.0, seconds), _MAX_RETRY_AFTER)
             continue
-        try:
-            return min(max(0.0, (email.utils.parsedate_to_datetime(value) - now).total_seconds()), _MAX_RETRY_AFTER)
-        except (ValueError, TypeError):
-            continue
+        until = _date(value)
+        if until is not None:
+            seconds = (until - (_date(headers.get("date", "")) or now)).total_seconds()
+            return min(max(0.0, seconds), _MAX_RETRY_AFTER)
     return None
+
+
+def _date(value: str) -> datetime | None:
+    """An HTTP date; None for anything else, also for one without a time zone."""
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return None if date.tzinfo is None else date

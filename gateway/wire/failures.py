@@ -54,16 +54,16 @@ def malformed(what: str, of: str = "answer") -> UpstreamError:
     return UpstreamError(UpstreamKind.MALFORMED, f"The provider's {of} could not be read: {what}.")
 
 
-def unreadable(error: InvalidJSON, body: bytes) -> UpstreamError:
+def unreadable(error: InvalidJSON, body: bytes, of: str = "answer") -> UpstreamError:
     """The error for a body or an event that can't be decoded. If it is no JSON, its words are likely to be the reason.
 
     No log quotes them, because they may be an answer after all; the title of a page is none.
     """
-    failure = malformed(str(error))
+    failure = malformed(str(error), of)
     start = body.lstrip()[:1]
     if str(error).startswith(NOT_JSON) and start not in (b"{", b"[") and (words := beginning(body)):
         failure.message = f"{failure.message.removesuffix('.')}: {words}"
-        failure.without_quotes = None if start == b"<" else malformed(str(error)).message
+        failure.without_quotes = None if start == b"<" else malformed(str(error), of).message
     return failure
 
 

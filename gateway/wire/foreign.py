@@ -3,6 +3,9 @@
 from gateway.core.message import Foreign, Text
 from gateway.wire.unsupported import unsupported
 
+FAILED = Text("Error:")
+"""Begins the result of a tool that failed, in formats without a field for that."""
+
 
 def stand_in(part: Foreign, wire: str) -> Text | None:
     """The text that stands for the part in the format `wire`, None if it can be left out.

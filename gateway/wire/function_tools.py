@@ -136,10 +136,22 @@ def _parts(parts: tuple[Part, ...], wire: str) -> Iterator[Part]:
         elif isinstance(part, ToolCall):
             yield _call(part)
         elif isinstance(part, ToolResult) and any(_is_foreign(item, wire) for item in part.content):
-            content = (stand_in(item, wire) if type(item) is Foreign else item for item in part.content)
-            yield replace(part, content=tuple(item for item in content if item is not None))
+            yield replace(part, content=tuple(_result_content(part.content, wire)))
         else:
             yield part
+
+
+def _result_content(content: tuple[Content, ...], wire: str) -> Iterator[Content]:
+    """The content of a result. A client sends it again in every request, so none fails for a part of it."""
+    for item in content:
+        if type(item) is not Foreign or item.wire == wire:
+            yield item
+        elif item.text is None:
+            yield Text(
+                f"[A part of the type {str(item.payload.get('type'))[:80]!r} is left out: the model can't read it]"
+            )
+        elif item.text:
+            yield Text(item.text)
 
 
 def _call(call: ToolCall) -> ToolCall:

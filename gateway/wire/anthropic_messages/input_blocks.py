@@ -76,6 +76,8 @@ def assistant_part(fields: RawFields, path: str, seal: Seal | None) -> Part | No
             return read_thinking(optional(fields, "thinking") or "", optional(fields, "signature") or "", seal)
         case "redacted_thinking":
             return read_redacted(optional(fields, "data") or "", seal)
+        case "compaction":  # the summary of what was before it, which the client may have left out
+            return _foreign(fields, text=optional(fields, "content") or "")
         case _:
             return _foreign(fields, text="")  # what Anthropic's own tools did can be left out elsewhere
 
@@ -171,9 +173,22 @@ def _result(fields: RawFields, path: str) -> ToolResult:
     return ToolResult(call_id, content, is_error=loads(fields.get("is_error", ABSENT)) is True)
 
 
+def _tool_reference(fields: RawFields, _path: str) -> Content:
+    """A tool that a search for tools has found. It is among those that are offered anyway."""
+    return _foreign(fields, f"The tool '{optional(fields, 'tool_name') or ''}' is available.")
+
+
+def _tool_change(fields: RawFields, _path: str) -> Content:
+    """A tool that was added or removed; where no format carries that, the tools of the request say it."""
+    return _foreign(fields, text="")
+
+
 _READERS: dict[str, Callable[[RawFields, str], Content]] = {
     "text": _text,
     "image": _image,
     "document": _document,
     "search_result": _search_result,
+    "tool_reference": _tool_reference,
+    "tool_addition": _tool_change,
+    "tool_removal": _tool_change,
 }

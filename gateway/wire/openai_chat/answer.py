@@ -291,8 +291,9 @@ class StreamParser(EventParser):
             elif not completion.usage:
                 is_unknown = True
             self._beside |= completion_fields(completion)
-            # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
-            if completion.usage and self._finish is not None:
+            # Some servers repeat a running count in every chunk: only the one with or after the finish counts, or else
+            # the last in a chunk of its own.
+            if completion.usage and (self._finish is not None or not choices):
                 self._usage = UsageReport(read_usage(completion.usage))
         self._started = self._started or bool(batch)
         return is_unknown

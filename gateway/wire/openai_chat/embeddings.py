@@ -5,6 +5,7 @@ floats and packs them itself, as little-endian float32 of the same numbers.
 """
 
 import base64
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import msgspec
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
 from gateway.wire.contract import EmbeddingInput, EmbeddingReply, EmbeddingRequest, WireRequest
-from gateway.wire.failures import malformed
+from gateway.wire.failures import malformed, unreadable
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
@@ -25,6 +26,8 @@ from gateway.wire.openai_unnamed_error import unnamed_error
 
 _PATH = "/embeddings"
 _INTEGERS = {int}  # True and False are not among them
+_VECTOR_START = re.compile(rb'\[\s*-?[0-9]|"(?:[A-Za-z0-9+/]|\\/)')
+"""How numbers and base64 begin. The rest is read where the client wants the other form."""
 _TEXTS = "must be a string or an array of strings, or token ids in arrays"
 
 
@@ -158,7 +161,7 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
     try:
         answer = _EMBEDDINGS.read(body)
     except InvalidJSON as error:
-        raise malformed(str(error), "embeddings") from None
+        raise unreadable(error, body, "embeddings") from None
     if answer.error:
         raise error_in(answer.error)
     if answer.data is None and (unnamed := unnamed_error(body)) is not None:
@@ -169,8 +172,8 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
     for position, item in enumerate(answer.data):
         index = position if item.index is None else item.index
         vector = memoryview(item.embedding)
-        if not 0 <= index < expected or vectors[index] is not None or len(vector) <= len("[]"):
-            raise malformed("a vector is missing", "embeddings")
+        if not 0 <= index < expected or vectors[index] is not None or not _VECTOR_START.match(vector):
+            raise malformed("a vector is missing, or is neither numbers nor base64", "embeddings")
         vectors[index] = vector
     usage = read_usage(answer.usage or {})
     return EmbeddingReply([vector for vector in vectors if vector is not None], usage.prompt, usage.total)

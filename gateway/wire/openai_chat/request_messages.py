@@ -25,6 +25,7 @@ from gateway.core.message import (
 )
 from gateway.core.raw_text import RawText
 from gateway.wire.call_ids import NineCharacterIds
+from gateway.wire.foreign import FAILED
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import message_fields
@@ -89,7 +90,7 @@ def _message(message: Message, model: ModelSpec, profile: Profile, names: dict[s
         raw: dict[str, Any] = {"role": role, "content": parts[0].raw}
     elif role == "tool" and len(parts) == 1 and isinstance(parts[0], ToolResult):
         result = parts[0]
-        content = _content(result.content, profile, is_array=result.content_is_array)
+        content = _result_content(result, profile)
         raw = {"role": role, "content": content, "tool_call_id": result.call_id}
         if (name := names.get(result.call_id)) is not None:
             raw["name"] = name
@@ -100,6 +101,15 @@ def _message(message: Message, model: ModelSpec, profile: Profile, names: dict[s
     if message.extras.fields and not profile.strict_messages:
         raw.update(message.extras.of(WIRE))
     return raw
+
+
+def _result_content(result: ToolResult, profile: Profile) -> RawText | list[dict[str, Any]]:
+    """The texts of a result that a client of another format sent become lines of one text, which every server reads."""
+    parts = (FAILED, *result.content) if result.is_error else result.content
+    texts = [part.text for part in parts if type(part) is Text and part.extras is NO_EXTRAS]
+    if len(texts) == len(parts) > 1 and not result.content_is_array:
+        return "\n".join(texts)
+    return _content(parts, profile, is_array=result.content_is_array)
 
 
 def _assistant_fields(message: Message, model: ModelSpec, profile: Profile) -> dict[str, Any]:

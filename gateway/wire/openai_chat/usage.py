@@ -56,6 +56,8 @@ def _others(payload: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _count(value: Any) -> int:
+    if type(value) is float and value.is_integer() and value < 2**53:  # of servers that know no other numbers
+        value = int(value)
     return value if type(value) is int and value > 0 else 0
 
 

@@ -26,7 +26,7 @@ from gateway.core.message import (
 )
 from gateway.core.raw_text import RawText
 from gateway.wire.call_ids import shortened
-from gateway.wire.foreign import stand_in
+from gateway.wire.foreign import FAILED, stand_in
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.client_tools import OUTPUT_TYPES, call_fields, output_value
 from gateway.wire.openai_responses.profile import Profile
@@ -181,11 +181,11 @@ def _content(parts: Sequence[Part], role: str) -> RawText | list[Item]:
 
 
 def _output(result: ToolResult) -> RawText | list[Item]:
-    content = result.content
+    content = (FAILED, *result.content) if result.is_error else result.content
     if len(content) == 1 and isinstance(only := content[0], Text) and not result.content_is_array:
         return only.raw
     if all(isinstance(part, Text | Refusal) for part in content):
-        return _text_of(result)
+        return "\n".join(part.text for part in content if isinstance(part, Text | Refusal))
     return [item for part in content for item in _content_part(part, "input_text")]
 
 

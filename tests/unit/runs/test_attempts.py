@@ -185,7 +185,7 @@ async def test_a_pause_beyond_the_deadline_is_not_begun(run_context, time):
     assert (log, time.pauses) == (["a", "b"], [])
 
 
-@pytest.mark.parametrize("kind", [Kind.RATE_LIMITED, Kind.AUTH, Kind.BILLING])
+@pytest.mark.parametrize("kind", [Kind.RATE_LIMITED, Kind.AUTH, Kind.BILLING, Kind.NOT_FOUND, Kind.TOO_LARGE])
 async def test_another_key_is_asked_at_once_when_one_is_refused(run_context, time, kind):
     asked = Asked(failure(kind), failure(kind), "yes")
     assert await ask(run_context, asked, keys=3) == "yes"

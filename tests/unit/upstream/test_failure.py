@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -45,6 +46,9 @@ FORMAT = UPSTREAMS[DEFAULT_UPSTREAM]
         ({"Retry-After": "Wed, 04 Mar 2026 11:00:00 GMT"}, 0.0),
         ({"Retry-After": "Wed, 04 Mar 2026 13:00:30 +0100"}, 30.0),
         ({"Retry-After": "Wed, 04 Mar 2026 12:00:30"}, None),
+        ({"Retry-After": "Wed, 04 Mar 2026 15:00:30 GMT", "Date": "Wed, 04 Mar 2026 15:00:00 GMT"}, 30.0),
+        ({"Retry-After": "Wed, 04 Mar 2026 12:00:30 GMT", "Date": "today"}, 30.0),
+        ({"Retry-After": "Wed, 04 Mar 2026 12:00:30 GMT", "Date": "Wed, 04 Mar 2026 12:00:00"}, 30.0),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": ""}, None),
         ({"Retry-After": "nan"}, None),
@@ -171,6 +175,23 @@ def test_an_exception_of_the_transport_becomes_one_failure(exception, kind, text
     assert error.kind is kind
     assert error.message.startswith(NAME)
     assert error.message.endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4102444800000"}, 86_400.0),
+        ({"X-RateLimit-Reset": "1741305600000"}, 0.0),
+        ({"Retry-After": "7", "X-RateLimit-Reset": "4102444800000"}, 7.0),
+        ({"X-RateLimit-Reset": "60"}, None),
+        ({"X-RateLimit-Reset": 60}, None),
+        ("odd", None),
+    ],
+)
+def test_a_hint_in_the_headers_behind_an_aggregator_is_read(headers, seconds):
+    body = json.dumps({"error": {"message": "no", "code": 429, "metadata": {"headers": headers}}}).encode()
+    assert from_status(FORMAT, 429, {}, body).retry_after == seconds
+    assert from_status(FORMAT, 429, {"retry-after": "3"}, body).retry_after == 3.0
 
 
 @pytest.mark.parametrize("hint", ["1e308", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])

@@ -301,11 +301,25 @@ async def test_blocks_of_text_that_only_anthropic_has_reach_other_models_as_text
     assert content == [{"type": "text", "text": "A\nhi\nhi"}, {"type": "text", "text": "B\nb.example\nhi"}]
 
 
-async def test_a_block_of_a_result_that_no_model_reads_is_named(client, provider):
+async def test_a_block_of_a_result_that_no_model_reads_is_named_to_the_model(client, provider):
+    provider.says("ok")
     image = {"type": "image", "source": {"type": "file", "file_id": "f"}}
-    error = await asked(client, after_call(result(TEXT, image)), 400)
-    assert "parts of the type 'image'" in error["error"]["message"]
-    assert not provider.asked
+    reference = {"type": "tool_reference", "tool_name": "look"}
+    await asked(client, after_call(result(TEXT, image, reference)))
+    (answer,) = [message for message in provider.asked[0]["messages"] if message["role"] == "tool"]
+    assert answer["content"] == (
+        "hi\n[A part of the type 'image' is left out: the model can't read it]\nThe tool 'look' is available."
+    )
+
+
+async def test_changes_of_the_tools_in_a_conversation_never_end_it(client, provider):
+    provider.says("ok")
+    body = ask(TEXT)
+    changes = [{"type": kind, "tool_name": "look"} for kind in ("tool_addition", "tool_removal")]
+    body["messages"] += [{"role": "assistant", "content": "a"}, {"role": "system", "content": [TEXT, *changes]}]
+    body["messages"] += [{"role": "system", "content": changes}, {"role": "user", "content": "b"}]
+    await asked(client, body | {"tools": [LOOKUP]})
+    assert [message["content"] for message in provider.asked[0]["messages"]] == ["hi", "a", [TEXT], "b"]
 
 
 async def test_a_compressed_message_is_read(client, provider):
@@ -336,3 +350,20 @@ async def test_integers_of_any_length_are_numbers_or_a_400(client, provider):
         body = json.dumps(HI | {field: 0}).replace(f'"{field}": 0', f'"{field}": 1{"0" * 5000}')
         async with client.post(PATH, data=body, headers={"Content-Type": "application/json"}) as response:
             assert (response.status, (await response.json())["error"]["type"]) == (400, "invalid_request_error")
+
+
+async def test_the_summary_of_a_compacted_conversation_reaches_models_of_other_formats(client, provider):
+    provider.says("ok")
+    body = ask(TEXT)
+    body["messages"] += [{"role": "assistant", "content": [{"type": "compaction", "content": "All of it."}]}]
+    body["messages"] += [{"role": "user", "content": "b"}]
+    await asked(client, body)
+    assert [message["content"] for message in provider.asked[0]["messages"]] == ["hi", "All of it.", "b"]
+
+
+@pytest.mark.parametrize("content", [[], [TEXT], [TEXT, TEXT]])
+async def test_a_model_of_another_format_reads_that_a_tool_failed(client, provider, content):
+    provider.says("ok")
+    await asked(client, after_call(result(*content) | {"is_error": True}))
+    (answer,) = [message for message in provider.asked[0]["messages"] if message["role"] == "tool"]
+    assert answer["content"] == "\n".join(["Error:", *(part["text"] for part in content)])

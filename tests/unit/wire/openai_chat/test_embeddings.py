@@ -208,6 +208,13 @@ def test_an_invalid_vector_is_malformed(raw):
         assert caught.value.kind is UpstreamKind.MALFORMED
 
 
+@pytest.mark.parametrize("embedding", [["a"], [None], [[1]], [{}], "%%%", "é"])
+def test_a_vector_of_no_numbers_fails_while_another_attempt_is_possible(embedding):
+    with pytest.raises(UpstreamError) as caught:
+        parse_reply(body({"embedding": embedding}), 1)
+    assert caught.value.kind is UpstreamKind.MALFORMED
+
+
 def test_a_repeated_index_is_malformed():
     with pytest.raises(UpstreamError):
         parse_reply(body(vector(1, index=0), vector(2, index=0)), 2)

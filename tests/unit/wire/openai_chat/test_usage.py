@@ -44,7 +44,8 @@ FIELDS = st.sampled_from(
             Usage(32, 103, 135, reasoning=94),  # xAI counts reasoning beside the completion
         ),
         ({"prompt_tokens": None, "completion_tokens": "5", "prompt_tokens_details": None}, Usage()),
-        ({"prompt_tokens": True, "completion_tokens": 2.0, "total_tokens": -1}, Usage()),
+        ({"prompt_tokens": True, "completion_tokens": 2.5, "total_tokens": -1}, Usage()),
+        ({"prompt_tokens": 3.0, "completion_tokens": 4.0, "total_tokens": 1e300}, Usage(3, 4, 7)),
         ({"completion_tokens_details": {"reasoning_tokens": True}, "prompt_tokens_details": [1]}, Usage()),
     ],
 )
