@@ -65,7 +65,10 @@ def duplicates(text: str) -> Iterator[Duplicate]:
 
 def _name(token: str) -> str:
     """The key that a string or an identifier stands for; either may have escapes."""
-    return str(pyjson5.decode(token if token[0] in "\"'" else f'"{token}"')) if "\\" in token else token.strip("\"'")
+    is_quoted = token[0] in "\"'"
+    if "\\" in token:
+        return str(pyjson5.decode(token if is_quoted else f'"{token}"'))
+    return token[1:-1] if is_quoted else token
 
 
 def _line(text: str, offset: int) -> int:

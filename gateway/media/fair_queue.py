@@ -13,14 +13,24 @@ _RETRY_AFTER = 10  # seconds
 class FairQueue:
     """`slots` in all, of which one caller gets at most `per_caller`. Callers that wait take turns.
 
-    At most `max_waiting` wait in all, and `caller_waiting` of one caller.
+    At most `max_waiting` wait in all, and `caller_waiting` of one caller. In a full queue the newest turn of the caller
+    with the most makes room for a caller with fewer. `refusal` is the error of the others.
     """
 
-    def __init__(self, slots: int, per_caller: int, *, max_waiting: int = 64, caller_waiting: int = 16) -> None:
+    def __init__(
+        self,
+        slots: int,
+        per_caller: int,
+        *,
+        max_waiting: int = 64,
+        caller_waiting: int = 16,
+        refusal: str = "Too many documents wait to be read. Send this request again in a moment.",
+    ) -> None:
         self._free = slots
         self._per_caller = per_caller
         self._max_waiting = max_waiting
         self._caller_waiting = caller_waiting
+        self._refusal = refusal
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the caller whose turn is next comes first
 
@@ -37,19 +47,29 @@ class FairQueue:
         if self._free and self._running[caller] < self._per_caller and caller not in self._waiting:
             self._take(caller)
             return
-        queue = self._waiting.get(caller, ())
-        if len(queue) >= self._caller_waiting or sum(map(len, self._waiting.values())) >= self._max_waiting:
-            raise Overloaded("Too many documents wait to be read. Send this request again in a moment.", _RETRY_AFTER)
+        own = len(self._waiting.get(caller, ()))
+        is_full = sum(map(len, self._waiting.values())) >= self._max_waiting
+        if own >= self._caller_waiting or (is_full and not self._displaced(own)):
+            raise Overloaded(self._refusal, _RETRY_AFTER)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave(caller)  # the turn came in the moment of the cancellation
+                if turn.exception() is None:
+                    self._leave(caller)  # the turn came in the moment of the cancellation
             elif turn in self._waiting.get(caller, ()):  # `_leave` may have dropped it
                 self._drop(caller, turn)
             raise
+
+    def _displaced(self, own: int) -> bool:
+        """Refuse the newest turn of the caller with the most, if another caller has fewer even with one more."""
+        largest = max(self._waiting.values(), key=len, default=None)
+        if largest is None or own + 1 >= len(largest):
+            return False
+        largest.pop().set_exception(Overloaded(self._refusal, _RETRY_AFTER))
+        return True
 
     def _leave(self, caller: str) -> None:
         self._free += 1

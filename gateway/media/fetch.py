@@ -21,6 +21,7 @@ from yarl import URL
 
 from gateway.core.errors import BadRequest
 from gateway.core.own_address import is_in_own_network
+from gateway.media.fair_queue import FairQueue
 
 _NAT64 = ip_network("64:ff9b::/96")
 # Special ranges in IANA's registries that some versions of Python consider global; they may lead to internal networks.
@@ -33,6 +34,12 @@ _SPECIAL = tuple(
     )
 )
 _MAX_LOOKUPS = 4  # concurrent name lookups
+_MAX_FETCHES = 48  # concurrent fetches
+_MAX_PER_CALLER = 16
+_MAX_WAITING = 512
+_CALLER_WAITING = 128
+_RESERVED = 256 * 1024  # bytes of a body for which memory is reserved at a time
+_BUSY = "Too many URLs wait to be fetched. Send this request again in a moment."
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -55,6 +62,20 @@ class Fetched:
 
     body: bytes
     content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """For whom the gateway fetches: `caller` identifies the client in the queue, `hold` reserves memory for more bytes.
+    What `hold` raises ends the fetch.
+    """
+
+    caller: str = ""
+    hold: Callable[[int], None] = lambda _: None
+
+
+NOBODY = Requester()
+"""Takes no memory that counts."""
 
 
 class _Refused(OSError):
@@ -140,7 +161,8 @@ def host_allowed(host: str, allowlist: Sequence[str]) -> bool:
 class Fetcher:
     """Fetches URLs from requests. It has its own HTTP session, without provider connections and credentials.
 
-    `own` says whether an address belongs to this machine or its network.
+    `own` says whether an address belongs to this machine or its network. Callers share its connections fairly: a host
+    that answers slowly delays the fetches of its own caller only.
     """
 
     def __init__(
@@ -151,6 +173,9 @@ class Fetcher:
     ) -> None:
         self._policy = policy
         self._own = own
+        self._queue = FairQueue(
+            _MAX_FETCHES, _MAX_PER_CALLER, max_waiting=_MAX_WAITING, caller_waiting=_CALLER_WAITING, refusal=_BUSY
+        )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=PublicResolver(resolver or ThreadedResolver(), self._allowed),
@@ -167,15 +192,17 @@ class Fetcher:
         """Close the session."""
         await self._session.close()
 
-    async def fetch(self, url: str, max_bytes: int) -> Fetched:
-        """Fetch `url`. Raises BadRequest for every failure, without details, which could describe internal networks."""
+    async def fetch(self, url: str, max_bytes: int, requester: Requester = NOBODY) -> Fetched:
+        """Fetch `url`. Raises BadRequest for every failure, without details, which could describe internal networks;
+        and Overloaded if too many fetches wait, or without memory.
+        """
         try:
-            async with asyncio.timeout(self._policy.timeout):
-                return await self._follow(URL(url), max_bytes)
+            async with self._queue.slot(requester.caller), asyncio.timeout(self._policy.timeout):
+                return await self._follow(URL(url), max_bytes, requester.hold)
         except (aiohttp.ClientError, OSError, ValueError):
             raise BadRequest("The URL in the request could not be fetched.", code=self._policy.code) from None
 
-    async def _follow(self, url: URL, max_bytes: int) -> Fetched:
+    async def _follow(self, url: URL, max_bytes: int, hold: Callable[[int], None]) -> Fetched:
         for _ in range(self._policy.max_redirects + 1):
             self._check(url)
             async with self._session.get(url, allow_redirects=False) as response:
@@ -185,11 +212,14 @@ class Fetcher:
                     continue
                 if response.status != 200:
                     raise ValueError("the status is not 200")
-                body = bytearray()
+                body, reserved = bytearray(), 0
                 async for chunk in response.content.iter_any():
                     body += chunk
                     if len(body) > max_bytes:
                         raise ValueError("too large")
+                    if len(body) - reserved > _RESERVED:
+                        hold(len(body) - reserved)
+                        reserved = len(body)
                 return Fetched(bytes(body), response.headers.get("Content-Type", ""))
         raise ValueError("too many redirects")
 

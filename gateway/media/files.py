@@ -17,7 +17,7 @@ from gateway.core.message import FROM_TOOLS, Content, File, Image, Message, Part
 from gateway.core.turn import Turn
 from gateway.media.document import Document, PdfLimits, ReadTask, Unreadable
 from gateway.media.encoding import decode_known
-from gateway.media.fetch import Fetched
+from gateway.media.fetch import NOBODY, Fetched, Requester
 from gateway.media.reader import DocumentReader
 from gateway.media.untrusted import file_block
 
@@ -41,7 +41,7 @@ _BY_SUFFIX = {
 class FilePolicy:
     """The accepted kinds, the maximum of bytes per file, and the maximum of characters per file for the model.
 
-    `fetch` takes an http(s) URL and the maximum of bytes. It is None if URLs are not allowed.
+    `fetch` takes an http(s) URL, the maximum of bytes and for whom. It is None if URLs are not allowed.
     """
 
     mimes: frozenset[str]
@@ -49,21 +49,23 @@ class FilePolicy:
     max_chars: int
     reader: DocumentReader
     pdf: PdfLimits
-    fetch: Callable[[str, int], Awaitable[Fetched]] | None = None
+    fetch: Callable[[str, int, Requester], Awaitable[Fetched]] | None = None
 
 
-async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "", native_pdfs: bool = False) -> Turn:
+async def with_file_texts(
+    turn: Turn, policy: FilePolicy, *, requester: Requester = NOBODY, native_pdfs: bool = False
+) -> Turn:
     """The turn with each file's text in a system message after the client's own. With `native_pdfs`, PDFs stay where
     they are, with their data. A file in the result of a tool becomes text of the result: few models read files there.
 
-    Raises BadRequest, or Overloaded if too many documents wait. `caller` identifies the client for that queue.
+    Raises BadRequest, or Overloaded if too many documents of `requester`, or of all, wait.
     """
     if not any(_has_file(part) for message in turn.messages for part in message.parts):
         return turn
     messages: list[Message] = []
     blocks: list[str] = []
     newest = max((i for i, message in enumerate(turn.messages) if message.role == "user"), default=-1)
-    budget = _Budget(caller, native_pdfs=native_pdfs)
+    budget = _Budget(requester, native_pdfs=native_pdfs)
     for index, message in enumerate(turn.messages):
         parts: list[Part] = []
         for part in message.parts:
@@ -118,7 +120,7 @@ class _Budget:
     `native_pdfs`: the model reads PDFs itself.
     """
 
-    caller: str
+    requester: Requester
     processes: int = 32
     native_pdfs: bool = False
 
@@ -149,7 +151,7 @@ async def _read(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, l
     model reads it.
     """
     name = _name(file)
-    declared, data = await _content(file, name, policy)
+    declared, data = await _content(file, name, policy, budget.requester)
     mime = _kind(declared, name, data)
     if mime not in policy.mimes:
         kinds = ", ".join(sorted(policy.mimes))
@@ -181,10 +183,10 @@ async def _document(task: ReadTask, data: bytes, policy: FilePolicy, budget: _Bu
     if budget.processes == 0:
         raise Unreadable("the request has too many files that need a parser; send fewer at a time")
     budget.processes -= 1
-    return await policy.reader.read(task, data, caller=budget.caller)
+    return await policy.reader.read(task, data, caller=budget.requester.caller)
 
 
-async def _content(file: File, name: str, policy: FilePolicy) -> tuple[str, bytes]:
+async def _content(file: File, name: str, policy: FilePolicy, requester: Requester) -> tuple[str, bytes]:
     """The declared kind, verbatim, and the bytes."""
     if file.data is not None:
         return file.mime or "", _decoded(file.data, name, policy.max_bytes)
@@ -194,7 +196,7 @@ async def _content(file: File, name: str, policy: FilePolicy) -> tuple[str, byte
     if policy.fetch is None:
         raise _refusal(name, "files by URL are not allowed here; send the file itself in `file_data`")
     try:
-        fetched = await policy.fetch(url, policy.max_bytes)
+        fetched = await policy.fetch(url, policy.max_bytes, requester)
     except BadRequest as error:
         raise _refusal(name, "its URL could not be fetched", code=error.code) from None
     if not fetched.body:

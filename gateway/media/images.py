@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gateway.core.errors import BadRequest
 from gateway.core.message import Content, Image, Message, Part, Text, ToolResult
 from gateway.core.turn import Turn
-from gateway.media.fetch import Fetched
+from gateway.media.fetch import NOBODY, Fetched, Requester
 
 _MAX_IMAGES = 8
 _MAX_TOTAL_BYTES = 20 * 2**20
@@ -24,13 +24,13 @@ _DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*?);base64,", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ImagePolicy:
-    """The accepted kinds and the maximum of bytes per image. `fetch` takes an http(s) URL and the maximum of bytes; it
-    is None if URLs are not allowed. `field` is the request's field with the conversation.
+    """The accepted kinds and the maximum of bytes per image. `fetch` takes an http(s) URL, the maximum of bytes and for
+    whom; it is None if URLs are not allowed. `field` is the request's field with the conversation.
     """
 
     mimes: frozenset[str]
     max_bytes: int
-    fetch: Callable[[str, int], Awaitable[Fetched]] | None = None
+    fetch: Callable[[str, int, Requester], Awaitable[Fetched]] | None = None
     field: str = "messages"
 
     def refusal(self, why: str, path: str) -> BadRequest:
@@ -38,13 +38,15 @@ class ImagePolicy:
         return BadRequest(f"Invalid image_url content in `{self.field}`: {why}.", param=path)
 
 
-async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
-    """The turn with every image checked. Raises BadRequest; it names the message."""
+async def checked_images(turn: Turn, policy: ImagePolicy, requester: Requester = NOBODY) -> Turn:
+    """The turn with every image checked. Raises BadRequest, which names the message, and Overloaded if there is no room
+    for what `requester` lets the gateway fetch.
+    """
     if not turn.has_images() and not (turn.has_tool_results() and any(map(_shows_pictures, turn.messages))):
         return turn
     messages = turn.messages
     newest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
-    budget = _Budget()
+    budget = _Budget(requester)
     checked: list[Message | None] = []
     if newest >= 0:
         # Only in chat requests do our indexes match the client's.
@@ -62,6 +64,7 @@ async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
 class _Budget:
     """The remaining bytes and fetches of a request, shared by all its images."""
 
+    requester: Requester
     size: int = _MAX_TOTAL_BYTES
     fetches: int = _MAX_IMAGES
 
@@ -137,7 +140,7 @@ async def _checked(message: Message, policy: ImagePolicy, path: str, budget: _Bu
 
 async def _one(image: Image, policy: ImagePolicy, path: str, budget: _Budget) -> Image:
     """The image as a data URI with its real type."""
-    mime, data = await _read(image.url, policy, path)
+    mime, data = await _read(image.url, policy, path, budget.requester)
     if len(data) > budget.size:
         raise policy.refusal(f"more than {_MAX_TOTAL_BYTES} bytes of images", path)
     budget.size -= len(data)
@@ -147,12 +150,12 @@ async def _one(image: Image, policy: ImagePolicy, path: str, budget: _Budget) ->
     return replace(image, url=url)
 
 
-async def _read(url: str, policy: ImagePolicy, path: str) -> tuple[str, bytes]:
+async def _read(url: str, policy: ImagePolicy, path: str, requester: Requester) -> tuple[str, bytes]:
     """The image's real type and its bytes."""
     if url[:5].lower() == "data:":
         data = _decode(url, policy, path)
     elif policy.fetch is not None and url[:8].lower().startswith(("http://", "https://")):
-        data = (await policy.fetch(url, policy.max_bytes)).body
+        data = (await policy.fetch(url, policy.max_bytes, requester)).body
     elif url:
         raise policy.refusal("image URLs are not allowed here; send a base64 data URI", path)
     else:

@@ -21,6 +21,7 @@ MAX_ENTRIES = 1000  # beyond that, the least recently used entry is evicted
 _TIMER_GRAIN = 0.002  # seconds that a timer may be early: event loops count milliseconds
 _MAX_HINT = 600.0  # seconds; a longer Retry-After counts as this
 _FORGET_AFTER = 600.0  # seconds; older failures don't count as "in a row"
+_TRUST = 300.0  # seconds in which this process believes its own success more than the failures of other instances
 
 
 class Entry(Enum):
@@ -85,6 +86,9 @@ class Cooldowns:
         self._publish: Callable[[SharedCooldown], None] = lambda _: None
         self._entries: dict[str, _Cooldown] = {}
         self._sweep_at = 0.0
+        self._proven: dict[
+            str, float
+        ] = {}  # candidates that answered here while others published a cooldown: until when
 
     def share(self, publish: Callable[[SharedCooldown], None]) -> None:
         """Call `publish` when a cooldown begins or (0 seconds) ends. `learn` takes what other instances publish."""
@@ -168,6 +172,8 @@ class Cooldowns:
         """The candidate sent a first event: its cooldown ends, although the answer may still break."""
         entry = self._entries.get(unit)
         if entry is not None and entry.until is not None:
+            if entry.learnt:
+                self._trust(unit)
             self._close(entry)
             if entry.shared:
                 self._publish(SharedCooldown(unit, 0.0, entry.kind))
@@ -184,11 +190,17 @@ class Cooldowns:
             entry.probing = False
 
     def learn(self, shared: SharedCooldown) -> None:
-        """Apply a cooldown that another instance published. What this process observed itself has priority."""
+        """Apply a cooldown that another instance published. What this process observed itself has priority.
+
+        If the candidate has answered here during an earlier one, the cause lies with that instance or on its way to the
+        provider: then cooldowns of others are ignored for a while, until the candidate fails here.
+        """
         entry = self._entries.get(shared.unit)
         if shared.seconds <= 0:
             if entry is not None and (entry.learnt or entry.shared):
                 del self._entries[shared.unit]
+            return
+        if self._proven.get(shared.unit, 0.0) > self._clock():
             return
         if entry is None:
             entry = self._entry(shared.unit, shared.kind)
@@ -197,6 +209,12 @@ class Cooldowns:
             entry.until = self._clock() + min(shared.seconds, _MAX_HINT)
             entry.seconds = min(shared.seconds, self.policy.max_seconds)
             entry.touched = self._clock()
+
+    def _trust(self, unit: str) -> None:
+        self._proven.pop(unit, None)
+        while len(self._proven) >= MAX_ENTRIES:
+            del self._proven[next(iter(self._proven))]
+        self._proven[unit] = self._clock() + _TRUST
 
     def _entry(self, unit: str, kind: UpstreamKind) -> _Cooldown:
         entry = self._entries.pop(unit, None)
@@ -212,6 +230,7 @@ class Cooldowns:
         entry.until = self._clock() + seconds
         entry.hinted, entry.learnt = hinted, False
         entry.client, entry.others_came = run.client, False
+        self._proven.pop(unit, None)
         if entry.shared:
             self._publish(SharedCooldown(unit, seconds, entry.kind))
 

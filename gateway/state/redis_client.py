@@ -143,7 +143,9 @@ class RedisClient:
     def _failed(self, use: str, error: Exception) -> Unavailable:
         # The error's own text may contain host names, which a client must not see.
         reason = type(error).__name__
-        text = f"The Redis that stores conversations is not available ({reason})."
+        text = f"The Redis that stores the gateway's data is not available ({reason})."
+        if "WRONGTYPE" in str(error):
+            text = "A key of the gateway in Redis has the type of other data (WRONGTYPE): another program wrote it."
         self.health.failed(use, text)
         return Unavailable(f"{text} Try again." if use == _CONNECTION else text)
 

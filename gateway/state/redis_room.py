@@ -22,7 +22,7 @@ CONVERSATIONS = 0.8
 """The same for conversations."""
 _INTERVAL = 1.0  # seconds between two looks at Redis's memory
 _BYTES = 2**20  # bytes written after which the next look is due earlier
-_FULL = "The Redis that stores conversations is nearly full. Nothing more is stored until there is room."
+_FULL = "The Redis that stores the gateway's data is nearly full. Nothing more is stored until there is room."
 
 
 class _Execute(Protocol):

@@ -58,6 +58,7 @@ class Database:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open_file: tuple[int, int] | None = None
+        self._open_log: tuple[int, int] | None = None  # the write-ahead log of that file
         self._closed = False
 
     @property
@@ -115,6 +116,7 @@ class Database:
                     log.warning("The database file was deleted or replaced while it was open", path=str(self._path))
                     connection.close()
                     connection = None
+                    self._drop_log()
                 if connection is None and jobs:
                     connection = self._open()
                 outcomes = [] if connection is None else _run_jobs(connection, jobs)
@@ -161,10 +163,25 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._migrate(connection)
+            self._open_log = self._log_identity()
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _log_identity(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            return _identity(_log_of(self._path).stat())
+        except FileNotFoundError:
+            return None
+
+    def _drop_log(self) -> None:
+        """Delete the log of the file that was replaced: SQLite would write its pages into the new file."""
+        log_file = self._log_identity()
+        if self._path is not None and log_file is not None and log_file == self._open_log:
+            _log_of(self._path).unlink()
 
     def _is_replaced(self) -> bool:
         """Whether the file that is open is not at its path any more. Raises OSError."""
@@ -191,6 +208,10 @@ class Database:
         connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
+
+
+def _log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
 
 
 def _identity(file: os.stat_result) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.session_key import parse_session_key
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.store import EventPolicy
+from gateway.state.keys.redis import RedisKeys
 from gateway.state.redis_client import open_redis
 from gateway.state.redis_room import RESPONSES
 from gateway.state.responses.redis import RedisResponses
@@ -176,6 +177,17 @@ async def test_a_full_redis_is_a_problem_until_the_same_use_succeeds(client, red
     assert client.health.problem == reason, "a sign of life is no proof of room"
     await redis.flush()
     await client.run_script(fill_up, ["key"], [2**20])
+    assert client.health.problem is None
+
+
+async def test_a_key_of_another_type_is_named_as_that(client, redis):
+    await redis.ask("SET", "{test}:client-keys", "1")
+    keys = RedisKeys(client, prefix="test")
+    with pytest.raises(Unavailable, match="has the type of other data"):
+        await keys.read(["phone"])
+    assert "gateway's data" not in client.health.problem
+    await redis.ask("DEL", "{test}:client-keys")
+    assert await keys.read(["phone"]) == []
     assert client.health.problem is None
 
 

@@ -291,6 +291,26 @@ async def test_a_daily_scan_adds_conversations_that_are_not_in_the_index(store, 
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
+async def test_a_scan_goes_on_when_its_readers_leave(store, redis, backend):
+    at = redis[backend]
+    added = [SessionKey(None, "main", f"n{number}") for number in range(20)]
+    for key in added:
+        await add(store, key, b"1")
+    await at.ask("DEL", "test:{sessions}:all")
+    readers = [asyncio.create_task(keys(store, everybody=True)) for _ in range(3)]
+    while not store._index._scan:
+        await asyncio.sleep(0)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.wait(readers)
+    while store._index._scan:
+        await asyncio.sleep(0.001)
+    await at.ask("CONFIG", "RESETSTAT")
+    assert set(await keys(store, everybody=True, limit=30)) == set(added)
+    assert "cmdstat_scan" not in str(await at.ask("INFO", "commandstats"))
+
+
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
 async def test_an_index_skips_deleted_conversations_and_drops_expired_ones(another, redis, backend):
     async with another(SessionPolicy(ttl=1.5)) as brief, another() as store:
         await add(brief, KEY, b"1")

@@ -1,5 +1,6 @@
 """Two instances on one Redis, one with a local failure: the other one answers all requests."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 
@@ -8,14 +9,17 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.process import serving
-from tests.fault.acts import refuses, says
+from tests.fault.acts import cuts, hangs, refuses, replies, says
 from tests.fault.canonical import TEXT
-from tests.fault.conftest import TOKEN, settings
+from tests.fault.conftest import COOLDOWN, LIMIT, TOKEN, settings
 from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+MAX_COOLDOWN = 4 * COOLDOWN  # seconds, `maxCooldownMs`
 HEALTHY, ILL = "key-of-the-healthy-instance", "key-of-the-ill-instance"
+PATHS = {"silent": hangs, "broken": cuts, "rewritten": replies(b"<html>Log in to the proxy</html>")}
+"""What may happen on the way to the provider, after the connection: it looks like the provider's failure."""
 TROUBLES = ("withdrawn", "limited", "nameless")
 
 
@@ -34,13 +38,24 @@ async def instances(provider, tmp_path_factory):
                 "shared": "fake/shared",
                 "nameless": "named/nameless",
             }
-            config = settings(providers, {name: {"model": model} for name, model in models.items()})
+            agents = {name: {"model": model} for name, model in models.items()}
+            for name in PATHS:
+                agents[name] = {"model": {"primary": f"fake/{name}", "fallbacks": ["fake/other"]}}
+            config = settings(providers, agents)
             config["gateway"]["redis"] = {"url": redis.url}
             gateway = await stack.enter_async_context(serving(tmp_path_factory.mktemp("state"), config))
             headers = {"Authorization": f"Bearer {TOKEN}"}
             session = aiohttp.ClientSession(gateway.url, headers=headers)
             sessions.append(await stack.enter_async_context(session))
         yield sessions
+
+
+async def model_that_answers(session, agent, text="hi"):
+    body = {"model": f"openclaw/{agent}", "messages": [{"role": "user", "content": text}]}
+    async with session.post("/v1/chat/completions", json=body) as response:
+        assert response.status == 200, await response.text()
+        await response.read()
+        return response.headers["x-openclaw-model"]
 
 
 async def ask(session, agent):
@@ -74,3 +89,33 @@ async def test_a_cooldown_from_another_instance_refuses_no_request(instances, pr
     assert "was not asked" in error["message"]
     assert await ask(healthy, "shared") == TEXT
     assert len(model.calls) == 2
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_instance_that_reaches_its_model_soon_ignores_that_another_one_fails(instances, provider, path):
+    """The same key and address: only the way of the one instance is bad, and it goes on trying."""
+
+    async def by_instance(call):
+        await (PATHS[path] if "ill" in str(call.body) else says())(call)
+
+    provider.model(path, by_instance)
+    provider.model("other", says())
+    healthy, _, twin = instances
+    mine, fallback = f"fake/{path}", "fake/other"
+
+    async def goes_on():
+        while True:
+            await asyncio.gather(*(model_that_answers(twin, path, "ill") for _ in range(4)))
+
+    others = asyncio.create_task(goes_on())
+    seen, clock = [], asyncio.get_running_loop().time
+    end = clock() + LIMIT * 3 + 3 * MAX_COOLDOWN  # three runs open the cooldown, which is published again and again
+    try:
+        while clock() < end or seen[-1] == fallback:
+            seen.append(await model_that_answers(healthy, path))
+    finally:
+        others.cancel()
+        await asyncio.wait([others])
+    if fallback in seen:  # the first cooldown was believed, until a probe
+        del seen[: seen.index(mine, seen.index(fallback))]
+    assert set(seen) == {mine}

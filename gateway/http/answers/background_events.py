@@ -20,9 +20,10 @@ from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, end_status, is_batch, is_end, is_sealed
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.response_recorder import store_ended
-from gateway.http.answers.stored_responses import UNFINISHED, holding
+from gateway.http.answers.stored_responses import UNFINISHED
 from gateway.http.keys import DRAIN, SERVICES, SNAPSHOT
 from gateway.http.large_bodies import LARGE
+from gateway.http.media_requester import requester_of
 from gateway.state.configured import Stores
 from gateway.state.responses.store import Hold, StoredResponse
 from gateway.wire.framing.sse import DONE
@@ -71,7 +72,7 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
     first = await stores.events.read(stored.id, -1)
     if not first.events and not first.held and loads(stored.body)["status"] not in UNFINISHED:
         raise _expired(stored)
-    reader = LogReader(stores, stored, number, holding(request))
+    reader = LogReader(stores, stored, number, requester_of(request).hold)
     async with EventStream(
         request, headers=_no_headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening
     ) as stream:

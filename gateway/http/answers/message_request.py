@@ -14,6 +14,7 @@ from gateway.http.body import read_body
 from gateway.http.calls import call_of
 from gateway.http.keys import SERVICES, SNAPSHOT
 from gateway.http.large_bodies import LARGE, decoded
+from gateway.http.media_requester import requester_of
 from gateway.http.routes import MESSAGES_BODY
 from gateway.media.files import with_file_texts
 from gateway.media.images import checked_images
@@ -45,7 +46,7 @@ class MessageRequest:
 
     async def read_turn(self, agent: Agent) -> Turn:
         """The request with images and documents as the agent's models take them. Raises BadRequest."""
-        snapshot, call = self._request[SNAPSHOT], self.call
+        snapshot, call, requester = self._request[SNAPSHOT], self.call, requester_of(self._request)
         media = snapshot.media
         self.seal = await self._request.app[SERVICES].stores.seals.of(call.principal.name)
         read = partial(self.ingress.turn, self.seal)
@@ -55,11 +56,11 @@ class MessageRequest:
         wires = snapshot.runs.wires(chain)
         if WIRE not in wires:
             _refuse_foreign(turn)
-        turn = await checked_images(turn, media.message_images)
+        turn = await checked_images(turn, media.message_images, requester)
         if wires == {WIRE}:
             return turn  # the provider reads documents as they are
         native = snapshot.runs.read_pdfs(chain)
-        return await with_file_texts(turn, media.response_files, caller=call.client, native_pdfs=native)
+        return await with_file_texts(turn, media.response_files, requester=requester, native_pdfs=native)
 
 
 def _refuse_foreign(turn: Turn) -> None:

@@ -23,12 +23,13 @@ from gateway.http.answers.connection_memory import ConnectionMemory
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.relay import OpenStream, respond
 from gateway.http.answers.response_recorder import ResponseRecorder, Storage
-from gateway.http.answers.stored_responses import history, holding, owner_of, referred_items
+from gateway.http.answers.stored_responses import history, owner_of, referred_items
 from gateway.http.errors import JSON
-from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES, SNAPSHOT
+from gateway.http.keys import SERVICES, SNAPSHOT
 from gateway.http.large_bodies import BODY, decoded
 from gateway.http.large_bodies import hand_over as hand_over_body
-from gateway.http.quota import hand_over, identity
+from gateway.http.media_requester import requester_of
+from gateway.http.quota import hand_over
 from gateway.media.files import with_file_texts
 from gateway.media.images import checked_images
 from gateway.media.url_parts import check_url_parts
@@ -64,9 +65,8 @@ class ResponseRequest:
         self._model = model  # an override of the agent's models
         self._ingress = ingress
         self._large = BODY in request
-        self._caller = identity(request[PRINCIPAL], request[CLIENT])
         self._owner = owner_of(request)
-        self._hold = holding(request)
+        self._requester = requester_of(request)
         self._stores = request.app[SERVICES].stores
         self._store = self._stores.responses
         self._known: ResponseStore = transport.memory or self._store  # the responses that the client may continue
@@ -81,7 +81,7 @@ class ResponseRequest:
         ingress, media = self._ingress, self._request[SNAPSHOT].media
         self._agent = agent.id
         if references := ingress.references():
-            ingress.refer(await referred_items(self._known, self._owner, references, self._hold))
+            ingress.refer(await referred_items(self._known, self._owner, references, self._requester.hold))
         if ingress.needs_seal:
             self._seal = await self._stores.seals.of(self._owner.subject)
         read = partial(ingress.turn, self._seal)
@@ -91,13 +91,13 @@ class ResponseRequest:
         self._wants_stream = turn.stream
         check_url_parts(turn, media.max_url_parts)
         earlier = (
-            await history(self._known, self._owner, agent.id, ingress.previous, self._hold)
+            await history(self._known, self._owner, agent.id, ingress.previous, self._requester.hold)
             if ingress.previous is not None
             else ()
         )
-        turn = await checked_images(turn, media.response_images)
+        turn = await checked_images(turn, media.response_images, self._requester)
         turn = await with_file_texts(
-            turn, media.response_files, caller=self._caller, native_pdfs=self._read_pdfs(agent)
+            turn, media.response_files, requester=self._requester, native_pdfs=self._read_pdfs(agent)
         )
         instructions = ingress.instructions
         self._own = turn.messages[len(instructions) :]  # instructions apply to one turn, as in OpenAI's API
@@ -123,7 +123,7 @@ class ResponseRequest:
         if ingress.background:
             return await self._start_in_background(
                 dispatched,
-                Job(dispatched.stream, renderer, storage, sealed=seal is not None, caller=self._caller),
+                Job(dispatched.stream, renderer, storage, sealed=seal is not None, caller=self._requester.caller),
                 head,
             )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
@@ -166,7 +166,7 @@ class ResponseRequest:
         """Start the run as a background task, and return the queued response or its stream."""
         request = self._request
         background = request.app[BACKGROUND]
-        background.check(self._caller)
+        background.check(self._requester.caller)
         stored = replace(job.storage.record, body=dumps(response_object(head, "queued", ())))
         if not await self._store.put(stored):
             raise BadRequest("`background`: the input is too large to be stored.", param="background")

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -13,9 +12,8 @@ from gateway.core.errors import BadRequest, NotFound
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
 from gateway.core.session_key import HEADER
-from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES
-from gateway.http.large_bodies import hold
-from gateway.http.quota import identity
+from gateway.http.keys import PRINCIPAL, SERVICES
+from gateway.http.media_requester import requester_of
 from gateway.http.routes import RESPONSES_BODY
 from gateway.state.responses.store import Hold, ResponseStore, StoredResponse
 from gateway.wire.openai_responses.item_id import position_of
@@ -43,17 +41,12 @@ async def find(request: web.Request) -> StoredResponse:
     one while the process holds too much.
     """
     owner, response_id = owner_of(request), request.match_info["id"]
-    stored = await _get(request.app[SERVICES].stores.responses, owner, response_id, holding(request))
+    stored = await _get(request.app[SERVICES].stores.responses, owner, response_id, requester_of(request).hold)
     if stored is None or owner.session not in (None, stored.session):
         raise NotFound(
             f"Response with id '{response_id[:80]}' not found.", param="response_id", code="response_not_found"
         )
     return stored
-
-
-def holding(request: web.Request) -> Hold:
-    """Reserves memory for stored data until the request ends. It raises Overloaded."""
-    return partial(hold, request, identity(request[PRINCIPAL], request[CLIENT]))
 
 
 async def history(

@@ -13,6 +13,7 @@ from gateway.http.body import read_body
 from gateway.http.calls import call_of
 from gateway.http.keys import SNAPSHOT
 from gateway.http.large_bodies import LARGE, decoded
+from gateway.http.media_requester import requester_of
 from gateway.http.routes import CHAT_BODY
 from gateway.media.images import checked_images
 from gateway.wire.openai_chat.ingress import ChatIngress
@@ -34,7 +35,9 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 
     async def read_turn(_agent: Agent) -> Turn:
         turn = await decoded(request, ingress.turn) if large else ingress.turn()
-        return await checked_images(turn, snapshot.media.images)
+        if turn.has_images() or turn.has_tool_results():
+            turn = await checked_images(turn, snapshot.media.images, requester_of(request))
+        return turn
 
     async with await dispatch(call, ingress.model, ingress.user, read_turn) as dispatched:
         renderer = ChatRenderer(now=time.time(), include_usage=dispatched.turn.include_usage, functions=legacy)

@@ -45,11 +45,10 @@ class _ErrorResponse(web.Response):
 class ClientConnection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_discarding",)
+    __slots__ = ()
 
     def __init__(self, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
-        self._discarding = False
         if self._parser is not None:
             self._parser = cast("HttpParser[Any]", HeadLimit(self._parser))
 
@@ -63,16 +62,13 @@ class ClientConnection(RequestHandler):
 
         The connection closes then: its next request could not be recognised.
         """
-        self._discarding = True
+        if isinstance(self._parser, HeadLimit):
+            self._parser.discard(self._pause_briefly)
         request._message = request._message._replace(should_close=True)  # noqa: SLF001  aiohttp has no other way
 
-    def data_received(self, data: bytes) -> None:
-        """Parse the data of a request."""
-        if self._discarding:
-            self._pause_transport_reading()
-            self._loop.call_later(_DISCARD_INTERVAL, self._resume_transport_reading)
-        else:
-            super().data_received(data)
+    def _pause_briefly(self) -> None:
+        self._pause_transport_reading()
+        self._loop.call_later(_DISCARD_INTERVAL, self._resume_transport_reading)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio.Protocol has it
         """The client sends nothing more. It may still read the response, or be gone: both look alike.

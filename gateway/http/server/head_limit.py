@@ -31,6 +31,15 @@ class HeadLimit:
         self.pause_reading: Any = parser.pause_reading
         self.set_upgraded: Any = parser.set_upgraded
 
+    def discard(self, received: Callable[[], None]) -> None:
+        """Parse nothing any more: drop all data, and call `received` for each."""
+
+        def drop(_data: bytes) -> Parsed:
+            received()
+            return (), False, b""
+
+        self._feed = drop
+
     def feed_data(self, data: bytes) -> Parsed:
         """Parse `data`. Raises the parser's errors, and LineTooLong for a head larger than HEAD_LIMIT.
 

@@ -7,9 +7,9 @@ A scan of all keys adds conversations that are older than the index. A reader re
 Redis that evicts keys may have lost a part of the index.
 """
 
+import asyncio
 import functools
 import hashlib
-from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
@@ -24,7 +24,7 @@ from gateway.state.sessions.store import Cursor
 
 _COMPLETE = "-"  # a member of the set of all, no session key; its score is the time of the next scan
 _SCAN_INTERVAL = 86_400_000  # milliseconds
-_SCAN_COUNT = 500  # keys in one step of a scan
+_SCAN_COUNT = 100  # keys in one step of a scan
 
 _INDEX_SESSION = load_script(__file__, "index_session")
 _UNINDEX_SESSION = load_script(__file__, "unindex_session")
@@ -47,6 +47,7 @@ class SessionIndex:
         self._prefix = prefix
         self._retention_ms = int(retention * 1000)
         self._all = f"{prefix}:{{sessions}}:all"
+        self._scan: asyncio.Task[None] | None = None
 
     def put(self, key: SessionKey, used: int | None = None) -> ScriptCall:
         """The call that records a use of the conversation at the time `used` (ms); None is now."""
@@ -63,7 +64,7 @@ class SessionIndex:
         """At most `limit` entries after the cursor."""
         if not await self._redis.run_script(_CHECK_INDEX_COMPLETE, [self._all], [_COMPLETE]):
             try:
-                await self._complete()
+                await self._completed()
             except Unavailable as error:  # a full Redis takes no index, but its conversations can be read and deleted
                 drop_tracebacks(error)
         name = self._all if everybody else self._owner_set(owner)
@@ -82,28 +83,47 @@ class SessionIndex:
                 break
         return entries[:limit]
 
-    async def _complete(self) -> None:
-        """Add all conversations that a scan finds."""
-        async for name in self._scan_sessions():
-            printed, used = await self._redis.execute(lambda client, name=name: client.hmget(name, "key", "updated"))  # type: ignore[misc]
-            if printed is None or used is None or not used.isdigit():
-                continue
-            if (key := parse_session_key(printed.decode("utf-8", "replace"))) is not None:
-                await self._redis.execute(self.put(key, int(used)).execute)
-        await self._redis.run_script(_MARK_INDEX_COMPLETE, [self._all], [_COMPLETE, _SCAN_INTERVAL, self._retention_ms])
+    async def close(self) -> None:
+        """End the scan that runs."""
+        if self._scan is not None:
+            self._scan.cancel()
+            await asyncio.wait({self._scan})
 
-    async def _scan_sessions(self) -> AsyncIterator[bytes]:
-        """The keys of all conversations' facts, from a scan of every node."""
+    async def _completed(self) -> None:
+        """Wait for the scan, which goes on if its readers leave. Raises Unavailable."""
+        scan = self._scan
+        if scan is None:
+            scan = self._scan = asyncio.create_task(self._complete(), name="scan Redis for conversations")
+            scan.add_done_callback(self._end_scan)
+        await asyncio.shield(scan)
+
+    def _end_scan(self, scan: "asyncio.Task[None]") -> None:
+        self._scan = None
+        if not scan.cancelled():
+            scan.exception()  # its readers raise it, if any are left
+
+    async def _complete(self) -> None:
+        """Add all conversations that a scan of every node finds."""
         pattern = f"{_escape_pattern(self._prefix)}:{{session:*}}:facts"
         for node in await self._redis.execute(_nodes):
-            cursor, names = 0, list[bytes]()
-            while True:
-                step = functools.partial(_scan_step, node=node, cursor=cursor, pattern=pattern)
+            cursor = None
+            while cursor != 0:
+                step = functools.partial(_scan_step, node=node, cursor=cursor or 0, pattern=pattern)
                 cursor, names = await self._redis.execute(step)
-                for name in names:
-                    yield name
-                if not cursor:
-                    break
+                if names:
+                    await self._add(names)
+        await self._redis.run_script(_MARK_INDEX_COMPLETE, [self._all], [_COMPLETE, _SCAN_INTERVAL, self._retention_ms])
+
+    async def _add(self, names: list[bytes]) -> None:
+        """Add the conversations with these keys of facts."""
+        puts = [
+            self.put(key, int(used))
+            for printed, used in await self._redis.execute(functools.partial(_read_uses, names=names))
+            if printed is not None and used is not None and used.isdigit()
+            if (key := parse_session_key(printed.decode("utf-8", "replace"))) is not None
+        ]
+        if puts:
+            await self._redis.run_scripts(*puts)
 
     def _owner_set(self, owner: str | None) -> str:
         name = "owner" if owner is None else f"user:{owner}"
@@ -123,6 +143,16 @@ async def _scan_step(client: Client, *, node: Any, cursor: int, pattern: str) ->
     result: Any = await client.scan(cursor, match=pattern, count=_SCAN_COUNT, **target)
     next_cursor, names = result  # a cluster returns its cursors by node name
     return next(iter(next_cursor.values())) if isinstance(next_cursor, dict) else next_cursor, names
+
+
+async def _read_uses(client: Client, *, names: list[bytes]) -> list[tuple[bytes | None, bytes | None]]:
+    """The printed session key and the time of the last use (ms) in each of these facts."""
+    if isinstance(client, RedisCluster):  # each of them may belong to another node
+        return [await client.hmget(name, "key", "updated") for name in names]  # type: ignore[misc]
+    async with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.hmget(name, "key", "updated")
+        return await pipeline.execute()
 
 
 def _entry_after(member: bytes, score: float, after: Cursor | None) -> IndexEntry | None:

@@ -75,8 +75,9 @@ class RedisSessions:
             task.exception()  # the caller has its own error, and the queue drops tokens that do not poll
 
     async def close(self) -> None:
-        """Wait for the releases that run."""
+        """Wait for the releases that run, and end a scan."""
         await asyncio.gather(*self._releases, return_exceptions=True)
+        await self._index.close()
 
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore."""

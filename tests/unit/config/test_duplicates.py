@@ -30,6 +30,7 @@ def paths(text: str) -> list[str]:
         ("{a: null, b: +Infinity, c: .5, d: -0xF, a: NaN}", ["a"]),
         ("{\ufeffa: 1,\u00a0a: 2,\u2028a: 3}", ["a", "a"]),
         ("{a: 1, // a comment that ends here\u2028a: 2}", ["a"]),
+        ("{'': 1, \"'\": 2, '\"': 3}", []),
         ("[]", []),
         ("'{a: 1, a: 2}'", []),
     ],

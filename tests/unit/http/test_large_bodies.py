@@ -16,6 +16,8 @@ from gateway.conversations import transcript
 from gateway.core.errors import Overloaded
 from gateway.http.answers import stored_responses
 from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, BodyReservation, LargeBodies
+from gateway.media.fair_queue import FairQueue
+from gateway.media.fetch import Fetcher
 from gateway.state.responses import store
 from gateway.wire.openai_chat.ingress import ChatIngress
 from gateway.wire.openai_responses import ingress
@@ -387,3 +389,44 @@ async def test_a_stream_that_reads_a_large_log_reserves_what_it_has_rendered(cli
     assert "response.completed" in text
     assert bodies.used == 192 * MiB
     other.release()
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://pictures.test/a"}}
+BY_URL = {
+    "chat": (CHAT, {"messages": [{"role": "user", "content": [IMAGE]}]}),
+    "response, image": (RESPONSES, {"input": [{"role": "user", "content": [
+        {"type": "input_image", "image_url": "https://pictures.test/a"}]}]}),
+    "response, file": (RESPONSES, {"input": [{"role": "user", "content": [
+        {"type": "input_file", "file_url": "https://pictures.test/a"}]}]}),
+    "message, image": ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": [
+        {"type": "image", "source": {"type": "url", "url": "https://pictures.test/a"}}]}]}),
+}  # fmt: skip
+
+
+@pytest.fixture
+def urls_config(config):
+    endpoints = config["gateway"]["http"]["endpoints"]
+    endpoints["chatCompletions"]["images"] = {"allowUrl": True}
+
+
+@pytest.mark.usefixtures("urls_config")
+@pytest.mark.parametrize("kind", BY_URL)
+async def test_what_urls_bring_has_the_same_budget(client, monkeypatch, kind):
+    callers, enter = [], FairQueue._enter
+
+    async def entered(queue, caller):
+        callers.append(caller)
+        await enter(queue, caller)
+
+    async def follow(_fetcher, _url, _max_bytes, hold):
+        hold(2 * LARGE)
+        raise AssertionError("the budget is full")
+
+    monkeypatch.setattr(FairQueue, "_enter", entered)
+    monkeypatch.setattr(Fetcher, "_follow", follow)
+    client.app[LARGE_BODIES].resize(LARGE)
+    path, fields = BY_URL[kind]
+    async with client.post(path, json={"model": "openclaw"} | fields) as response:
+        assert response.status == (529 if kind.startswith("message") else 503), await response.text()
+        assert response.headers["Retry-After"] == "2"
+    assert callers == ["owner"]

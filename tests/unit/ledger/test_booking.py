@@ -57,6 +57,7 @@ def booked(run_context, scripted):
 class _Agent:
     timeout = None
     upstream_streaming = "auto"
+    model_params = None
 
 
 async def _numbered(batches):

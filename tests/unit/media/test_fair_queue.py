@@ -86,7 +86,7 @@ async def test_too_many_waiting_is_a_503_with_retry_after():
         assert refused.value.headers == {"Retry-After": "10"}
         await work.start("b1")
         with pytest.raises(Overloaded):
-            await work.queue._enter("c")
+            await work.queue._enter("b")
         await work.end("a1")
         await work.start("c1")
         await work.end("a2")
@@ -129,3 +129,35 @@ async def test_a_caller_that_leaves_while_its_turn_comes_loses_no_slot():
         await work.end("c1")
         await work.start("d1")
         assert work.started == ["a1", "c1", "d1"]
+
+
+async def test_in_a_full_queue_a_caller_with_fewer_turns_takes_one_of_the_caller_with_the_most():
+    async with working(1, 1, max_waiting=5, caller_waiting=4) as work:
+        for name in ("a1", "a2", "a3", "a4", "a5", "b1", "c1"):
+            await work.start(name)
+        assert isinstance(work._tasks["a5"].exception(), Overloaded)
+        with pytest.raises(Overloaded):
+            await work.queue._enter("a")
+        await work.start("d1")
+        assert isinstance(work._tasks["a4"].exception(), Overloaded)
+        await work.start("d2")
+        assert isinstance(work._tasks["d2"].exception(), Overloaded), "it would have as many as the others"
+        for name in ("a1", "a2", "b1", "c1", "d1", "a3"):
+            await work.end(name)
+        assert work.started == ["a1", "a2", "b1", "c1", "d1", "a3"]
+        assert not work.queue._waiting
+        await work.start("e1")
+        assert work.started[-1] == "e1"
+
+
+async def test_a_turn_that_is_refused_in_the_moment_of_its_cancellation_frees_no_slot():
+    async with working(1, 1, max_waiting=3, caller_waiting=3) as work:
+        for name in ("a1", "a2", "a3", "a4"):
+            await work.start(name)
+        work._tasks["b1"] = asyncio.create_task(work.queue._enter("b"))
+        await asyncio.sleep(0)  # b1 takes the turn of a4, which has not run yet
+        work._tasks["a4"].cancel()
+        await work.settle()
+        assert work._tasks["a4"].done()
+        assert work.queue._free == 0
+        assert work.queue._running == {"a": 1}

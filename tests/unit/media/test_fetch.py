@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from gateway.media.fetch import Fetched, ThreadedResolver
+from gateway.core.errors import Overloaded
+from gateway.media.fetch import Fetched, Requester, ThreadedResolver
 from tests.unit.media.conftest import PUBLIC
 
 
@@ -204,3 +205,56 @@ async def test_a_fetch_does_not_name_the_versions_of_its_libraries(fetcher, site
     site.says(body=b"")
     await fetcher().fetch(site.url(), 100)
     assert site.requests[-1].headers["User-Agent"] == "openclaw-gateway"
+
+
+async def test_hosts_that_answer_slowly_delay_only_the_fetches_of_their_own_caller(fetcher, site):
+    """As many as a connector of aiohttp has connections: without a queue, everybody waited for them."""
+    released = asyncio.Event()
+
+    async def slow(_request):
+        await released.wait()
+        return web.Response(body=b"slow")
+
+    site.does(slow, "/slow")
+    site.says("/quick", body=b"quick")
+    fetch = fetcher()
+    slow_ones = [asyncio.create_task(fetch.fetch(site.url("/slow"), 100, Requester("alice"))) for _ in range(110)]
+    while len(site.requests) < 16:
+        await asyncio.sleep(0.01)
+    assert (await fetch.fetch(site.url("/quick"), 100, Requester("bob"))).body == b"quick"
+    assert len(site.requests) == 17
+    released.set()
+    assert {fetched.body for fetched in await asyncio.gather(*slow_ones)} == {b"slow"}
+
+
+async def test_a_caller_with_too_many_waiting_fetches_is_refused(fetcher, site):
+    async def silent(_request):
+        await asyncio.Event().wait()
+
+    site.does(silent)
+    fetch = fetcher()
+    waiting = [asyncio.create_task(fetch.fetch(site.url(), 100, Requester("alice"))) for _ in range(16 + 128)]
+    while len(site.requests) < 16:
+        await asyncio.sleep(0.01)
+    with pytest.raises(Overloaded, match="Too many URLs"):
+        await fetch.fetch(site.url(), 100, Requester("alice"))
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_memory_is_reserved_for_what_is_fetched_while_it_arrives(fetcher, site):
+    site.says("/small", body=b"x" * 1000)
+    site.says("/large", body=b"x" * 2**20)
+    sizes = []
+    fetch = fetcher()
+    await fetch.fetch(site.url("/small"), 2**20, Requester("alice", sizes.append))
+    assert sizes == []
+    await fetch.fetch(site.url("/large"), 2**20, Requester("alice", sizes.append))
+    assert 2**19 < sum(sizes) <= 2**20
+
+    def refuse(_size):
+        raise Overloaded("full", 2)
+
+    with pytest.raises(Overloaded, match="full"):
+        await fetch.fetch(site.url("/large"), 2**20, Requester("alice", refuse))

@@ -264,7 +264,7 @@ class Fetch:
         self.asked = []
         self._fetched = Fetched(body, content_type)
 
-    async def __call__(self, url, max_bytes):
+    async def __call__(self, url, max_bytes, _requester):
         self.asked.append((url, max_bytes))
         if not self._fetched.body:
             raise BadRequest("The URL in the request could not be fetched.", code="invalid_file_url")

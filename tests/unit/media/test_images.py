@@ -196,7 +196,7 @@ class Fetch:
         self.data = data
         self.asked = []
 
-    async def __call__(self, url, max_bytes):
+    async def __call__(self, url, max_bytes, _requester):
         self.asked.append((url, max_bytes))
         if self.data is None:
             raise BadRequest("The URL in the request could not be fetched.", code="invalid_image_url")

@@ -219,3 +219,41 @@ def test_a_published_cooldown_does_not_change_one_of_this_instance(cooldowns, hi
     hint(30.0)
     cooldowns.learn(SharedCooldown("a", 500.0, UpstreamKind.TIMEOUT))
     assert cooldowns.hinted_wait("a") == 30.0
+
+
+def test_a_candidate_that_answers_here_is_believed_more_than_other_instances_until_it_fails_here(
+    cooldowns, time, fail, run
+):
+    shared = SharedCooldown("a", 5.0, UpstreamKind.TIMEOUT)
+    cooldowns.learn(shared)
+    time.now += 5
+    assert cooldowns.enter("a", run()) is Entry.PROBE
+    cooldowns.succeeded("a")
+    for _ in range(50):
+        cooldowns.learn(shared)
+        assert cooldowns.enter("a", run()) is Entry.FREE
+        time.now += 1
+    cooldowns.learn(SharedCooldown("b", 5.0, UpstreamKind.TIMEOUT))
+    assert cooldowns.enter("b", run()) is Entry.COOLING
+    fail(3)
+    cooldowns.succeeded("a")
+    cooldowns.learn(shared)
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+
+
+def test_a_success_during_a_published_cooldown_is_believed_for_five_minutes(cooldowns, time, run):
+    cooldowns.learn(SharedCooldown("a", 5.0, UpstreamKind.TIMEOUT))
+    cooldowns.succeeded("a")  # a run without an alternative asked all the same
+    time.now += 299
+    cooldowns.learn(SharedCooldown("a", 5.0, UpstreamKind.TIMEOUT))
+    assert cooldowns.all_closed
+    time.now += 1
+    cooldowns.learn(SharedCooldown("a", 5.0, UpstreamKind.TIMEOUT))
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+
+
+def test_the_number_of_candidates_that_are_believed_is_bounded(cooldowns):
+    for number in range(MAX_ENTRIES + 5):
+        cooldowns.learn(SharedCooldown(str(number), 5.0, UpstreamKind.TIMEOUT))
+        cooldowns.succeeded(str(number))
+    assert len(cooldowns._proven) == MAX_ENTRIES

@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import sqlite3
 import stat
 import threading
@@ -292,3 +293,28 @@ async def test_an_inspection_finds_what_can_not_be_used(database, file, make, re
     await database.inspect()
     assert reason in database.health.problem
     assert str(file.parent) in database.health.problem
+
+
+async def test_a_copy_that_is_restored_while_the_database_is_open_gets_nothing_of_the_old_log(database, file):
+    await database.write(put("copied"))
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(file.with_name("copy"))) as copy:
+        source.backup(copy)
+    for number in range(300):
+        await database.write(put(f"later {number}"))
+    file.with_name("copy").replace(file)
+    assert await database.read(words) == ["copied"]
+    await database.write(put("after"))
+    assert await database.read(words) == ["copied", "after"]
+    assert await database.read(lambda connection: connection.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
+
+
+async def test_a_copy_that_is_restored_with_a_log_of_its_own_keeps_it(database, file):
+    await database.write(put("old"))
+    other = Database(file.with_name("other"), TABLE)
+    await other.write(put("in the log"))
+    for suffix in ("-wal", ""):
+        shutil.copy(f"{other._path}{suffix}", f"{file}{suffix}-new")
+    for suffix in ("-wal", ""):
+        file.with_name(f"{file.name}{suffix}-new").replace(f"{file}{suffix}")
+    assert await database.read(words) == ["in the log"]
+    await other.close()
