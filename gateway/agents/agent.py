@@ -17,7 +17,7 @@ class Agent:
     """One configured agent.
 
     `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
-    of a provider by `provider/*` (None: any); `aliases` are short names of references. `params` are request fields
+    that begin like `provider/*` (None: any); `aliases` are short names of references. `params` are request fields
     that the agent sets unless the client does, and `model_params` those for one of its models, `params` included; where
     it has none, `params` hold. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
     unless the client sets them. `upstream_streaming`: when the provider is asked for a stream (`gateway.runs.round`).
@@ -40,8 +40,13 @@ class Agent:
 
     def allows(self, ref: ModelRef) -> bool:
         """Whether `x-openclaw-model` may name this model."""
-        return self.allowed is None or str(ref) in self.allowed or f"{ref.provider}/*" in self.allowed
+        name = str(ref)
+        return (
+            self.allowed is None
+            or name in self.allowed
+            or any(name.startswith(one[:-1]) for one in self.allowed if one.endswith("/*"))
+        )
 
     def params_for(self, ref: ModelRef) -> Mapping[str, Any]:
         """The request fields that the agent sets for this model."""
-        return self.model_params.get(ref, self.params)
+        return self.model_params.get(ref, self.params) if self.model_params else self.params

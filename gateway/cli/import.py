@@ -25,7 +25,7 @@ _COLORS = {"works": "32", "changed": "36", "missing": "33", "left out": "33", "n
 def add_parser(sub: "Subparsers") -> None:
     """`import [DIR] [--config FILE] [--dry-run] [--json]`."""
     parser = sub.add_parser("import", help=COMMANDS["import"], description=__doc__)
-    parser.add_argument("directory", nargs="?", default="~/.openclaw", metavar="DIR", help="default: ~/.openclaw")
+    parser.add_argument("directory", nargs="?", metavar="DIR", help="default: ~/.openclaw, or its older names")
     config_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="only report; write nothing")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
@@ -37,17 +37,27 @@ def run(args: argparse.Namespace) -> int:
     Raises ConfigError when there is no installation, or a file is there already.
     """
     target = config_file(Path(args.config) if args.config else None, os.environ)
-    result = imported(Path(args.directory).expanduser(), os.environ)
-    texts = {state_directory(os.environ) / ".env": result.dotenv_text, target: result.config_text}
-    written = (
-        [] if result.valid is None or args.dry_run else _write({file: text for file, text in texts.items() if text})
-    )
+    source = Path(args.directory).expanduser() if args.directory else _installation()
+    if source.resolve() in (target.resolve().parent, state_directory(os.environ).resolve()):
+        text = "is in the installation itself, which is not changed; unset OPENCLAW_STATE_DIR and OPENCLAW_CONFIG_PATH"
+        raise ConfigError((f"{target}: {text}, or name another --config",))
+    result = imported(source, os.environ)
+    written = []
+    if result.valid is not None and not args.dry_run:
+        texts = {state_directory(os.environ) / ".env": result.dotenv_text, target: result.config_text}
+        written = _write({file: text for file, text in texts.items() if text})
     if args.json:
         findings = [asdict(finding) for finding in result.findings]
         print(json.dumps({"ok": result.valid is not None, "findings": findings, "written": list(map(str, written))}))
     else:
         _print(result, written)
     return 0 if result.valid is not None else 1
+
+
+def _installation() -> Path:
+    """The directory in which OpenClaw keeps its files, under its present or an older name."""
+    present, *older = (Path.home() / name for name in (".openclaw", ".clawdbot", ".moltbot"))
+    return next((one for one in (present, *older) if one.is_dir()), present)
 
 
 def _write(texts: dict[Path, str]) -> list[Path]:

@@ -54,8 +54,11 @@ class Import:
 
     @property
     def dotenv_text(self) -> str:
-        """The new `.env`, with secrets."""
-        return rendered(self.variables)
+        """The new `.env`, with secrets. Raises ConfigError for a value that it can't hold."""
+        try:
+            return rendered(self.variables)
+        except ValueError as error:
+            raise ConfigError((str(error),)) from None
 
 
 def imported(directory: Path, env: Mapping[str, str]) -> Import:

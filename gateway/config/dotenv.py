@@ -46,11 +46,16 @@ def parse(text: str) -> dict[str, str]:
 
 
 def rendered(variables: Mapping[str, str]) -> str:
-    """The text of a file with these variables, one a line. Raises ValueError for a value with every kind of quote."""
+    """The text of a file with these variables, one a line. Raises ValueError for a value with every kind of quote and a
+    backslash.
+    """
     lines = []
     for name, value in variables.items():
-        quote = next((one for one in ("'", "`", '"') if one not in value), None)
-        if quote is None:
-            raise ValueError(f"the value of {name} has every kind of quote, so it can't be written to .env")
-        lines.append(f"{name}={quote}{value}{quote}\n")
+        quote = next((one for one in ("'", "`") if one not in value), '"')
+        if quote == '"' and "\\" in value:
+            raise ValueError(
+                f"the value of {name} has quotes of every kind and a backslash, and can't be written to .env"
+            )
+        text = value.replace('"', '\\"') if quote == '"' else value
+        lines.append(f"{name}={quote}{text}{quote}\n")
     return "".join(lines)

@@ -34,7 +34,7 @@ class ProfilesConfig(Section):
     def keys_of(self, provider: str) -> tuple[str, ...]:
         """The API keys of a provider, in order, each once."""
         keys = (profile.key for _, profile in self.of(provider) if profile.mode != "oauth")
-        return tuple(dict.fromkeys(key.get_secret_value() for key in keys if key is not None))
+        return tuple(dict.fromkeys(text for key in keys if key is not None and (text := key.get_secret_value())))
 
     def of(self, provider: str) -> Iterator[tuple[str, ProfileConfig]]:
         """The profiles of a provider, under any of its ids: those of its `order`, or all."""

@@ -10,7 +10,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from gateway.config import accepted
+from gateway.config.params import has_effect
 from gateway.config.problems import Problem, join
 from gateway.config.secrets import MISSING, Resolver, is_reference
 from gateway.config.section import Section
@@ -63,8 +63,8 @@ class Walk:
         return result
 
     def _note_params(self, params: dict[str, Any], path: str) -> None:
-        for name in params:
-            if name in accepted.PARAMS:
+        for name, value in params.items():
+            if value is not None and not has_effect(name, value):
                 self._note(join(path, name))
 
     def _note(self, path: str) -> None:

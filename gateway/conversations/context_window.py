@@ -67,7 +67,9 @@ class HistoryWindow:
                 self.trimmed = True
         self.start = start
         turn = structs.replace(run.turn, messages=(*front, *self._joined.shown(start))) if start else run.turn
-        return FittingRun(run.agent, turn, run.chain, run.context, run.trace, run.offer, window=self, front=front)
+        return FittingRun(
+            run.agent, turn, run.chain, run.context, run.trace, run.offer, run.params, window=self, front=front
+        )
 
     def shortened(self, turn: Turn, front: tuple[Message, ...], *, last: bool) -> Turn | None:
         """The turn with about half of its tokens; if `last`, without history. None if nothing more can be omitted."""
@@ -135,7 +137,9 @@ class Retries:
         self._began = self._clock()
         self._left = _MAX_RETRIES
         self._seen = 0
-        self.run = Run(fitting.agent, fitting.turn, fitting.chain, fitting.context, fitting.trace, fitting.offer)
+        self.run = Run(
+            fitting.agent, fitting.turn, fitting.chain, fitting.context, fitting.trace, fitting.offer, fitting.params
+        )
 
     def failed(self, error: UpstreamError) -> None:
         """Set `run` to a retry with fewer turns and the remaining time. Raises the error if a retry can't help."""

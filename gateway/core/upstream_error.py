@@ -86,10 +86,12 @@ class UpstreamError(GatewayError):
 
     `upstream_status` is the provider's HTTP status, None if it sent none; a 4xx about the request is also the status
     for the client. `retry_after` is the provider's `Retry-After` in seconds. `without_quotes` is the message without
-    what it quotes of the prompt, None if it has no words of the provider's.
+    what it quotes of the prompt, None if it has no words of the provider's. `final`: the provider says that the same
+    request would fail again.
     """
 
     without_quotes: str | None = None
+    final = False
 
     def __init__(
         self,

@@ -190,7 +190,7 @@ class Attempts:
             return None
         if rule.retry is Retry.AT_ONCE:
             return 0.0
-        if rule.retry is not Retry.BACKOFF or cursor.retries >= policy.retries:
+        if rule.retry is not Retry.BACKOFF or failure.final or cursor.retries >= policy.retries:
             return None
         if rule.other_key and self._has_other_key:
             return None

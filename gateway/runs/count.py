@@ -60,7 +60,7 @@ class PromptCount:
         attempts = run.context.attempts_of(self._candidates, self.trace, run.agent.timeout)
 
         async def ask(one: Candidate) -> int | None:
-            turn = with_settings(self._turn, one, run.agent if run.agent.model_params else None)
+            turn = with_settings(self._turn, one, run.params)
             return await count(client, one.provider, one.model, turn, attempts.end, fresh=attempts.fresh)
 
         tokens = await attempts.ask(ask)

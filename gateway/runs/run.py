@@ -35,7 +35,8 @@ class RunOptions:
 class Run(Struct, frozen=True):
     """One agent that works on one turn. Nothing starts until `events` is iterated.
 
-    `offer` are the tools that the agent runs itself; without them a run has one round.
+    `offer` are the tools that the agent runs itself; without them a run has one round. `params` is the agent if its
+    request fields differ by model: `turn` does not have them yet.
     """
 
     agent: Agent
@@ -44,6 +45,7 @@ class Run(Struct, frozen=True):
     context: RunContext
     trace: RunTrace
     offer: OfferedTools | None = None
+    params: Agent | None = None
 
     def events(self) -> Stream:
         """The batches of the answer. Raises GatewayError."""
@@ -57,7 +59,7 @@ class Run(Struct, frozen=True):
             self.trace,
             self.agent.timeout,
             streaming=self.agent.upstream_streaming,
-            params=self.agent if self.agent.model_params else None,
+            params=self.params,
         )
 
     def _rounds(self, offer: OfferedTools) -> ToolRounds:
@@ -83,12 +85,15 @@ async def prepare(
     prompt = await agent.prompt.text(options.channel)
     if prompt:
         turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
-    if agent.params and not agent.model_params:
-        turn = with_params(turn, agent.params)
+    params = agent.params_for(chain[0])
+    differ = bool(agent.model_params) and any(agent.params_for(ref) != params for ref in chain[1:])
+    if params and not differ:
+        turn = with_params(turn, params)
     offer = None
     if agent.toolset is not None and options.tools:
         offer = offered_tools(agent.toolset.offer(), turn, chain[0], context.providers)
-    return Run(agent, turn, chain, context, context.new_trace(agent.id, client, origin), offer)
+    trace = context.new_trace(agent.id, client, origin)
+    return Run(agent, turn, chain, context, trace, offer, agent if differ else None)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

@@ -71,6 +71,7 @@ def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], b
     unexplained = wire.error(status, None, hint).message
     if error.message == unexplained and (reason := reason_in(payload) or beginning(body)):
         error.message = f"{unexplained.removesuffix('.')}: {reason}"
+    error.final = headers.get("x-should-retry") == "false"  # of Anthropic and OpenAI
     return error
 
 
@@ -88,16 +89,18 @@ def _hint_behind(payload: Any, now: datetime) -> float | None:
     return hint
 
 
-def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes]) -> UpstreamError:
+def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes], path: str = "") -> UpstreamError:
     """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once.
+    `path` is the endpoint below the base URL, if it is not that of answers.
 
     What its message quotes of the texts of the `prompt` is for the client only, and so is what the wire format has
     left out of `without_quotes`.
     """
     loggable = error.without_quotes
-    error.message = _shown(provider, error.kind, error.message)
+    endpoint = path or f"for {provider.wire}"
+    error.message = _shown(provider, error.kind, error.message, endpoint)
     error.args = (error.message,)
-    loggable = error.message if loggable is None else _shown(provider, error.kind, loggable)
+    loggable = error.message if loggable is None else _shown(provider, error.kind, loggable, endpoint)
     error.without_quotes = without_quotes(loggable, prompt)
     error.code = redacted(provider, error.code)[:_MAX_NAME] if error.code else error.code
     error.param = redacted(provider, error.param)[:_MAX_NAME] if error.param else error.param
@@ -112,21 +115,21 @@ def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> Upstrea
     return error
 
 
-def _without_endpoint(provider: Provider, message: str) -> str:
+def _without_endpoint(provider: Provider, message: str, endpoint: str) -> str:
     reason = message.removeprefix("The provider answered with ").rstrip(".")
-    return f"{named(provider)} has no endpoint for {provider.wire} there ({reason}); {_check_address(provider)}."
+    return f"{named(provider)} has no endpoint {endpoint} there ({reason}); {_check_address(provider)}."
 
 
 def _check_address(provider: Provider) -> str:
     return f"check models.providers.{provider.id}.baseUrl"
 
 
-def _shown(provider: Provider, kind: UpstreamKind, message: str) -> str:
+def _shown(provider: Provider, kind: UpstreamKind, message: str, endpoint: str) -> str:
     message = redacted(provider, message)
     if kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
         message = f"{named(provider)} refused {_credential(provider)}: {message}"
     elif kind is UpstreamKind.NOT_FOUND and _NO_ENDPOINT.match(message):
-        message = _without_endpoint(provider, message)
+        message = _without_endpoint(provider, message, endpoint)
     elif kind not in _VERBATIM:
         message = _attributed(provider, message)
     return message[:_MAX_MESSAGE]

@@ -42,7 +42,7 @@ async def ask_whole(
             finally:
                 response.end()
     except UpstreamError as error:
-        raise presentable(provider, error, (asked.body,)) from None
+        raise presentable(provider, error, (asked.body,), asked.path) from None
     except TimeoutError as error:
         if clock() >= end:
             text = "did not answer before the time limit of the whole run"

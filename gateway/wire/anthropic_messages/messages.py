@@ -47,8 +47,7 @@ class Conversation:
                 self._assistant(message.parts)
             else:
                 self._user(message)
-        self._answer_all_calls()
-        self._end_user_turn()
+        self._end_user_turn(self._ids.waiting(), last=True)
 
     def end_with_user(self) -> None:
         """Add a user's turn where the model would have to continue its own: it accepts no prefill."""
@@ -72,7 +71,7 @@ class Conversation:
         return has_results and asked[0]["type"] not in ("thinking", "redacted_thinking")
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
-        self._answer_all_calls()
+        waiting = self._ids.waiting()
         blocks: list[Block] = []
         for part in parts:
             if type(part) is ToolCall:
@@ -84,7 +83,7 @@ class Conversation:
                 blocks.append(block)
         if not blocks:
             return
-        self._end_user_turn()
+        self._end_user_turn(waiting)
         if not self.messages:
             self.messages.append({"role": "user", "content": _START})
         if self.messages[-1]["role"] == "assistant":
@@ -101,7 +100,7 @@ class Conversation:
 
     def _result(self, result: ToolResult, extras: Extras) -> None:
         blocks = [block for part in result.content if (block := user_block(part)) is not None]
-        call_id = self._ids.result(result.call_id)
+        call_id = self._ids.answer(result.call_id)
         if call_id is None:  # its call is not part of the request any more
             self._content += blocks
             return
@@ -114,12 +113,11 @@ class Conversation:
             encoded["is_error"] = True
         self._results.append(marked(encoded, extras))
 
-    def _answer_all_calls(self) -> None:
-        """A result for each call that has none before the end of the user's turn: the provider demands one."""
-        if self._results or self._content:
-            self._results += map(_without_result, self._ids.give_up())
-
-    def _end_user_turn(self) -> None:
+    def _end_user_turn(self, waiting: list[str], *, last: bool = False) -> None:
+        """`waiting` are the calls before this turn that have no result in it."""
+        if last or self._results or self._content or self._late:
+            self._ids.give_up(waiting)
+            self._results += [_no_result(call_id) for call_id in waiting]
         content = [*self._results, *self._content]
         late = self._late
         self._results, self._content, self._late = [], [], []
@@ -133,5 +131,5 @@ class Conversation:
             self.messages.append({"role": "system", "content": late})
 
 
-def _without_result(call_id: str) -> Block:
+def _no_result(call_id: str) -> Block:
     return {"type": "tool_result", "tool_use_id": call_id, "content": NO_RESULT, "is_error": True}

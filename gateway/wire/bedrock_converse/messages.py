@@ -45,8 +45,7 @@ class Conversation:
                 self._assistant(message.parts)
             else:
                 self._user(message.parts)
-        self._answer_all_calls()
-        self._end_user_turn()
+        self._end_user_turn(self._ids.waiting(), last=True)
 
     def end_with_user(self, text: str | None) -> None:
         """Add a text to the last user's turn, or a turn where the model would have to continue its own."""
@@ -74,7 +73,7 @@ class Conversation:
         return blocks
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
-        self._answer_all_calls()
+        waiting = self._ids.waiting()
         blocks: list[Block] = []
         for part in parts:
             call_id = ""
@@ -85,7 +84,7 @@ class Conversation:
                 blocks.append(block)
         if not blocks:
             return
-        self._end_user_turn()
+        self._end_user_turn(waiting)
         if not self.messages:
             self.messages.append({"role": "user", "content": [{"text": _START}]})
         if self.messages[-1]["role"] == "assistant":
@@ -104,7 +103,7 @@ class Conversation:
 
     def _result(self, result: ToolResult) -> None:
         blocks = self._blocks(result.content)
-        call_id = self._ids.result(result.call_id)
+        call_id = self._ids.answer(result.call_id)
         if call_id is None:  # its call is not part of the request any more
             self._content += blocks
             return
@@ -112,12 +111,11 @@ class Conversation:
         encoded = {"toolUseId": call_id, "content": blocks or [{"text": _NO_OUTPUT}], **status}
         self._results.append({"toolResult": encoded})
 
-    def _answer_all_calls(self) -> None:
-        """A result for each call that has none before the end of the user's turn: the provider demands one."""
-        if self._results or self._content:
-            self._results += map(_without_result, self._ids.give_up())
-
-    def _end_user_turn(self) -> None:
+    def _end_user_turn(self, waiting: list[str], *, last: bool = False) -> None:
+        """`waiting` are the calls before this turn that have no result in it."""
+        if last or self._results or self._content:
+            self._ids.give_up(waiting)
+            self._results += [_no_result(call_id) for call_id in waiting]
         content = [*self._results, *self._content]
         self._results, self._content = [], []
         if not content:
@@ -131,5 +129,5 @@ class Conversation:
         self.messages.append({"role": "user", "content": content})
 
 
-def _without_result(call_id: str) -> Block:
+def _no_result(call_id: str) -> Block:
     return {"toolResult": {"toolUseId": call_id, "content": [{"text": NO_RESULT}], "status": "error"}}

@@ -25,12 +25,16 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
+from gateway.wire.call_ids import shortened
 from gateway.wire.foreign import FAILED, stand_in
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.client_tools import OUTPUT_TYPES, call_fields, output_value
 from gateway.wire.openai_responses.profile import Profile
 
 Item = dict[str, Any]
+
+_MAX_ID = 64
+"""Characters of a `call_id`. Other makers' are longer: some hold the signature of the reasoning."""
 
 
 def encode_items(messages: Iterable[Message], owner: Owner, profile: Profile) -> list[Item]:
@@ -101,8 +105,9 @@ class _Encoder:
             if part.kind == "hosted":
                 return dict(part.extras.of(WIRE)[ITEM])
             item = call_fields(part)
+            item["call_id"] = shortened(part.id, _MAX_ID)
             if part.kind not in ("function", "custom"):  # the fields that their types demand
-                item |= {"status": "completed"} | ({"id": part.id} if part.kind == "local_shell" else {})
+                item |= {"status": "completed"} | ({"id": item["call_id"]} if part.kind == "local_shell" else {})
             return item
         if isinstance(part, Foreign) and part.wire == WIRE and ITEM in part.payload:
             return dict(part.payload[ITEM])
@@ -124,7 +129,7 @@ class _Encoder:
         if kind == "hosted":
             return  # the item of the call holds its result
         item: Item = {"type": OUTPUT_TYPES[kind]}
-        item["id" if kind == "local_shell" else "call_id"] = result.call_id
+        item["id" if kind == "local_shell" else "call_id"] = shortened(result.call_id, _MAX_ID)
         if kind in ("function", "custom"):
             item["output"] = _output(result)
         else:

@@ -92,6 +92,7 @@ def test_a_default_alias_survives_an_agents_settings_for_the_model(main):
         ({"modelPolicy": {"allow": []}}, {}, ["x/y"], []),
         ({"modelPolicy": {"allow": ["p/m", "q/*"]}}, {}, ["p/m", "q/n", "q/o"], ["p/n", "r/m"]),
         ({"modelPolicy": {"allow": ["P/m", "Q/*"]}}, {}, ["p/m", "q/n"], ["p/M"]),
+        ({"modelPolicy": {"allow": ["q/maker/*"]}}, {}, ["q/maker/n"], ["q/maker", "q/makers/n", "q/n"]),
         ({"modelPolicy": {"allow": ["gpt"]}}, {}, ["openai/gpt"], ["p/gpt"]),
         ({"modelPolicy": {"allow": ["p/m"]}}, {"modelPolicy": {"allow": ["q/n"]}}, ["q/n"], ["p/m"]),
         ({"modelPolicy": {"allow": ["p/m"]}}, {"modelPolicy": {"allow": []}}, ["p/m", "q/n"], []),

@@ -467,3 +467,41 @@ def test_a_section_is_not_left_out_for_one_mistake_in_it(installation, report, s
     assert status == 1
     assert "needs you agents: holds the same id twice; write every agent once, under agents.entries" in lines
     assert not state.exists()
+
+
+@pytest.mark.parametrize("names", [[".openclaw", ".clawdbot"], [".clawdbot", ".moltbot"], [".moltbot"]])
+def test_without_a_directory_the_installation_is_searched_under_all_names(tmp_path, monkeypatch, capsys, names):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in names:
+        (tmp_path / name).mkdir()
+        row = {"baseUrl": f"http://house{name}.example/v1"}
+        config = {"gateway": ON, "models": {"providers": {"h": row}}, "agents": {"defaults": {"model": "h/m"}}}
+        (tmp_path / name / "openclaw.json").write_text(json.dumps(config), encoding="utf-8")
+    assert main(["import", "--dry-run"]) == 0
+    assert f"house{names[0]}.example:80" in capsys.readouterr().out
+
+
+def test_a_key_that_dotenv_can_not_hold_needs_its_owner(installation, report, state: Path):
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {"providers": {"h": {"baseUrl": "http://h.example/v1"}}},
+            "agents": {"defaults": {"model": "h/m"}},
+        }
+    )
+    older(folder, "main", {"h:default": api_key("h", f"{SECRET}'`\"\\")})
+    status, lines = report(folder)
+    assert status == 1
+    assert any(line.startswith("needs you") and "OPENCLAW_PROFILE_H_DEFAULT" in line for line in lines)
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("variable", ["OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH"])
+def test_an_installation_is_not_the_target_of_its_own_import(installation, report, monkeypatch, variable: str):
+    """OpenClaw reads the same variables, so a shell may have them."""
+    folder = installation({"gateway": ON})
+    monkeypatch.setenv(variable, str(folder if variable == "OPENCLAW_STATE_DIR" else folder / "openclaw.json"))
+    status, (line,) = report(folder)
+    assert status == EXIT_CONFIG
+    assert "is in the installation itself, which is not changed; unset OPENCLAW_STATE_DIR" in line
+    assert [file.name for file in folder.iterdir()] == ["openclaw.json"]

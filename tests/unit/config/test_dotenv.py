@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.dotenv import parse
+from gateway.config.dotenv import parse, rendered
 from gateway.config.load import load
 from gateway.core.errors import ConfigError
 
@@ -71,3 +71,16 @@ def test_a_dotenv_that_can_not_be_read_is_a_problem_that_names_it(state: Path):
     assert caught.value.problems == (
         f"{state / '.env'}: can't be read (it is not UTF-8 text); correct it or remove it",
     )
+
+
+@pytest.mark.parametrize(
+    "value", ["", "plain", "with 'quotes'", 'with "quotes"', "a'b`c\"d", "back\\slash'n\\n", "#no", "$x"]
+)
+def test_what_is_rendered_is_read_again(value: str):
+    assert parse(rendered({"KEY": value, "NEXT": "n"})) == {"KEY": value, "NEXT": "n"}
+
+
+def test_a_value_that_no_quotes_can_hold_is_an_error_that_does_not_show_it():
+    with pytest.raises(ValueError, match=r"^the value of KEY has quotes of every kind and a backslash") as caught:
+        rendered({"KEY": "a'b`c\"d\\e"})
+    assert "c" + '"' + "d" not in str(caught.value)

@@ -39,6 +39,26 @@ def test_the_older_name_of_the_cache_retention_means_the_same(loaded):
     assert loaded(AGENT % text).config.agents.defaults.params == {"cacheRetention": "none"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "temperature:'hot'",
+        "temperature:true",
+        "topP:'0.5'",
+        "maxTokens:'many'",
+        "maxTokens:1.5",
+        "maxTokens:0",
+        "seed:{}",
+        "parallelToolCalls:'no'",
+        "serviceTier:1",
+    ],
+)
+def test_a_value_of_a_type_that_its_field_never_has_is_left_out_and_named(loaded, text):
+    file = loaded(AGENT % f"{{{text},min_p:0.1,other:null}}")
+    assert file.config.agents.defaults.params == {"min_p": 0.1}
+    assert file.inert == (f"agents.defaults.params.{text.partition(':')[0]}",)
+
+
 @pytest.mark.parametrize(("text", "path"), [(AGENT, "agents.defaults"), (PROVIDER, "models.providers.p.models[]")])
 def test_settings_of_openclaws_runtime_are_left_out_and_named(loaded, text, path):
     names = sorted(accepted.PARAMS)

@@ -135,3 +135,10 @@ def test_the_oldest_store_counts_where_no_profile_has_the_provider(profiles, tmp
     loaded = profiles()
     assert (loaded.keys_of("groq"), loaded.keys_of("xai")) == (("new",), ("x",))
     assert "never" not in repr(loaded)
+
+
+def test_a_key_that_is_empty_is_none(profiles):
+    """One whose variable is not set: half of the requests would go without a key."""
+    text = "{profiles:{a:{provider:'groq',key:'k'},b:{provider:'groq',key:'${ABSENT:-}'},c:{provider:'xai',key:''}}}"
+    loaded = profiles(text)
+    assert (loaded.keys_of("groq"), loaded.keys_of("xai")) == (("k",), ())

@@ -109,6 +109,14 @@ async def test_a_permanent_failure_goes_to_the_next_model_at_once(run_context, t
     assert (asked.log, time.pauses) == (["a1", "b1"], [])
 
 
+async def test_a_failure_that_the_provider_calls_final_is_not_retried_on_the_same_model(run_context, time):
+    error = UpstreamError(UpstreamKind.OVERLOADED, "Overloaded")
+    error.final = True
+    asked = Asked(error, "yes")
+    assert await ask(run_context, asked) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "b1"], [])
+
+
 @pytest.mark.parametrize("error", FINAL, ids=named)
 async def test_a_fault_of_the_request_is_sent_to_no_other_model(run_context, cooldowns, error):
     asked = Asked(error, "yes")

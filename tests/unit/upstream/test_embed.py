@@ -69,3 +69,9 @@ async def test_a_silent_provider_times_out(http, remote, wait, total, kind):
     end = asyncio.get_running_loop().time() + total
     error = await failure(HttpEmbedder(http, limits, Deadlines()).embed(remote.provider(), MODEL, TEXTS, end))
     assert error.kind is kind
+
+
+async def test_a_server_without_embeddings_is_named_with_the_endpoint_that_it_lacks(http, remote):
+    remote.says({"detail": "Not Found"}, 404)
+    error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(remote.provider(), MODEL, TEXTS, math.inf))
+    assert "has no endpoint /embeddings there (Not Found); check models.providers." in error.message

@@ -100,6 +100,14 @@ def test_a_status_becomes_one_failure_that_names_the_provider_once(status, body,
     assert error.upstream_status == status
 
 
+@pytest.mark.parametrize(
+    ("headers", "final"), [({"X-Should-Retry": "false"}, True), ({"x-should-retry": "true"}, False)]
+)
+def test_a_provider_may_say_that_a_retry_is_useless(headers, final):
+    assert from_status(FORMAT, 529, CIMultiDict(headers), b"").final is final
+    assert from_status(FORMAT, 529, {}, b"").final is False
+
+
 def test_the_hint_of_a_status_is_kept():
     assert from_status(FORMAT, 429, CIMultiDict({"Retry-After": "7"}), b"").headers == {"Retry-After": "7"}
 

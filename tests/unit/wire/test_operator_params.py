@@ -112,9 +112,11 @@ async def test_later_layers_win_and_the_client_over_all(ask):
     assert asked["p"]["temperature"] == 0
 
 
-async def test_params_of_a_model_are_not_those_of_its_fallback(ask):
+@pytest.mark.parametrize("client", [{}, {"user": "of-a-conversation"}])
+async def test_params_of_a_model_are_not_those_of_its_fallback(ask, client):
     apis = {"a": "anthropic-messages", "c": "openai-completions"}
-    asked = await ask(apis, {"defaults.models": {"inference_geo": "us", "maxTokens": 50}, "defaults": {"seed": 7}})
+    params = {"defaults.models": {"inference_geo": "us", "maxTokens": 50}, "defaults": {"seed": 7}}
+    asked = await ask(apis, params, client)
     assert (asked["a"]["max_tokens"], "inference_geo" in asked["a"]) == (50, True)
     assert "max_tokens" not in asked["c"]
     assert "inference_geo" not in asked["c"]

@@ -136,6 +136,32 @@ def test_results_of_parallel_calls_come_first_in_one_turn():
     ]
 
 
+def test_a_call_that_was_given_up_gets_a_result_that_says_so():
+    """Clients that were interrupted send one; without a result, the provider refuses the conversation."""
+    calls = Message("assistant", (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")))
+    done = Message("tool", (ToolResult("b", (Text("ok"),)),))
+    missing = {"type": "tool_result", "content": "There is no result of this call.", "is_error": True}
+    given = {"type": "tool_result", "tool_use_id": "b", "content": "ok"}
+    *_, (_, content) = conversation(HI, calls, done, HI, tools=(F,))
+    assert content == [given, {**missing, "tool_use_id": "a"}, text("hi")]
+    *_, (_, content) = conversation(HI, calls, tools=(F,))
+    assert content == [{**missing, "tool_use_id": name} for name in "ab"]
+    # A result that comes after the next turn of the assistant, or a second one, is text.
+    late = conversation(HI, calls, HI, Message("assistant", (Text("well"),)), done, done, tools=(F,))
+    assert [role for role, _ in late] == ["user", "assistant", "user", "assistant", "user"]
+    assert late[-1][1] == [text("ok"), text("ok")]
+
+
+def test_turns_of_the_assistant_without_a_users_between_are_one_before_its_results():
+    call = Message("assistant", (ToolCall("a", "f", "{}"),))
+    more = Message("assistant", (Text("I look."),))
+    *_, (role, asked), (_, content) = conversation(
+        HI, call, more, Message("tool", (ToolResult("a", (Text("ok"),)),)), tools=(F,)
+    )
+    assert (role, [block["type"] for block in asked]) == ("assistant", ["tool_use", "text"])
+    assert content == [{"type": "tool_result", "tool_use_id": "a", "content": "ok"}]
+
+
 def test_a_result_carries_pictures_documents_and_its_failure():
     result = ToolResult("a", (Text("It failed:"), Image(PIXEL), Text("")), is_error=True)
     *_, (_, content) = conversation(

@@ -271,6 +271,20 @@ def test_quirks_of_a_row_replace_what_the_id_says():
     assert conversation(HI, Message("assistant", (Foreign(WIRE, {"text": "own"}),)), HI)[1][1] == [{"text": "own"}]
 
 
+def test_a_call_that_was_given_up_gets_a_result_that_says_so():
+    calls = Message("assistant", (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")))
+    done = Message("tool", (ToolResult("b", (Text("ok"),)),))
+    missing = [{"text": "There is no result of this call."}]
+    *_, (_, content) = conversation(HI, calls, done, HI, tools=(F,))
+    assert content == [
+        {"toolResult": {"toolUseId": "b", "content": [{"text": "ok"}]}},
+        {"toolResult": {"toolUseId": "a", "content": missing, "status": "error"}},
+        {"text": "hi"},
+    ]
+    late = conversation(HI, calls, HI, Message("assistant", (Text("well"),)), done, done, tools=(F,))
+    assert late[-1][1] == [{"text": "ok"}, {"text": "ok"}]
+
+
 def test_a_call_whose_result_the_client_left_out_gets_one():
     _, (_, (use,)), (_, content) = conversation(HI, CALL, HI, tools=(F,))
     missing = {"toolUseId": use["toolUse"]["toolUseId"], "content": [{"text": "There is no result of this call."}]}

@@ -228,3 +228,14 @@ def test_the_phase_of_a_message_goes_back():
 def test_hidden_messages_are_left_out_for_a_model_without_tools():
     hidden = Message("assistant", (ToolCall("c1", "f", "{}"),), hidden=True)
     assert len(sent(ASK, hidden, spec={"tools": False})["input"]) == 1
+
+
+def test_a_call_id_that_is_longer_than_the_api_accepts_is_replaced_in_call_and_result():
+    """Ids of other makers may hold the signature of their reasoning."""
+    long = "call_" + "x" * 200
+    call = Message("assistant", (ToolCall(long, "f", "{}"), ToolCall("y" * 64, "f", "{}")))
+    results = [Message("tool", (ToolResult(name, (Text("ok"),)),)) for name in (long, "y" * 64)]
+    ids = [item["call_id"] for item in sent(ASK, call, *results)["input"] if "call_id" in item]
+    assert ids == [ids[0], "y" * 64, ids[0], "y" * 64]
+    assert len(ids[0]) <= 64
+    assert ids[0] != ids[1]
