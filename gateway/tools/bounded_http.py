@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,12 @@ SESSION_LOST = -32_050
 _EVENTS = "text/event-stream"
 _SESSION = "mcp-session-id"
 _MAX_ERROR_BYTES = 65_536
+_NO_SESSION = re.compile(
+    rb"(no valid|invalid|unknown|missing|expired|no such) (or \w+ )?session"
+    rb"|session( id)? (is )?(not found|invalid|unknown|expired)",
+    re.IGNORECASE,
+)
+_NO_CALL = (None, "server-error")  # the ids of errors that belong to no call
 
 
 class BoundedHttp(httpx2.AsyncHTTPTransport):
@@ -41,7 +48,7 @@ class BoundedHttp(httpx2.AsyncHTTPTransport):
                 response = await super().handle_async_request(request)
         except (httpx2.TransportError, TimeoutError) as error:
             return _error(CONNECTION_CLOSED, f"Connection closed: {type(error).__name__}: {error}", 502)
-        if response.status_code == 404 and _SESSION in request.headers:
+        if response.status_code in (400, 404) and _SESSION in request.headers:
             return await _session_error(response)
         kind = response.headers.get("content-type", "").lower()
         if response.status_code >= 400 and response.status_code != 404 and not kind.startswith("application/json"):
@@ -61,8 +68,10 @@ class BoundedHttp(httpx2.AsyncHTTPTransport):
 
 
 async def _session_error(response: httpx2.Response) -> httpx2.Response:
-    """The error of a 404 within a session: the server has forgotten the session, unless it says that it does not know
-    the method. It has not run the request in either case.
+    """The error of a 400 or 404 within a session.
+
+    404: the server has forgotten the session, unless it says that it does not know the method. 400: it has, if it says
+    so, as examples of the TypeScript SDK do, and not as the answer to the call. It has not run the request then.
     """
     body = b""
     async for chunk in response.aiter_raw():
@@ -71,11 +80,15 @@ async def _session_error(response: httpx2.Response) -> httpx2.Response:
             break
     await response.aclose()
     try:
-        code = loads(body)["error"]["code"]
+        message = loads(body)
+        code, call = message["error"]["code"], message.get("id")
     except (InvalidJSON, TypeError, KeyError):
-        code = None
-    if code == METHOD_NOT_FOUND:
-        return httpx2.Response(404, headers={"content-type": "application/json"}, content=body)
+        code = call = None
+    status, names_session = response.status_code, _NO_SESSION.search(body) is not None
+    if code == METHOD_NOT_FOUND or (status == 400 and code is not None and (call not in _NO_CALL or not names_session)):
+        return httpx2.Response(status, headers={"content-type": "application/json"}, content=body)
+    if status == 400 and not names_session:
+        return _error(INTERNAL_ERROR, "the server answered with HTTP 400", status)
     return _error(SESSION_LOST, "the server has forgotten the session", 404)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 
 import pytest
 from aiohttp import web
@@ -13,8 +14,24 @@ from gateway.tools.result import ResultLimits
 TOOL = {"name": "run", "inputSchema": {"type": "object"}}
 
 
+NOT_FOUND = {"code": -32600, "message": "Session not found"}
+TYPESCRIPT = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
+UNKNOWN = {
+    "not found": {"status": 404, "text": json.dumps({"jsonrpc": "2.0", "id": None, "error": NOT_FOUND})},
+    "a text": {"status": 404, "text": "Session not found"},
+    "a page": {"status": 404, "text": "<h1>gone</h1>", "content_type": "text/html"},
+    "nothing": {"status": 404},
+    "TypeScript": {"status": 400, "text": json.dumps({"jsonrpc": "2.0", "error": TYPESCRIPT, "id": None})},
+    "Python": {"status": 400, "text": json.dumps({"jsonrpc": "2.0", "id": "server-error", "error": TYPESCRIPT})},
+    "a text at 400": {"status": 400, "text": "Invalid or missing session ID"},
+}  # fmt: skip
+"""What servers answer to a request of a session that they do not know."""
+
+
 class Forgetful:
     def __init__(self):
+        self.unknown = UNKNOWN["not found"]
+        self.answer = self.handle
         self.sessions = set()
         self.runs = 0
         self.accepts = True
@@ -30,8 +47,7 @@ class Forgetful:
             session = f"session-{next(self._names)}"
             self.sessions.add(session)
         elif session not in self.sessions or (method == "tools/call" and session in self.refuses_calls_of):
-            error = {"code": -32600, "message": "Session not found"}
-            return web.json_response({"jsonrpc": "2.0", "id": None, "error": error}, status=404)
+            return web.Response(**self.unknown)
         if "id" not in message:
             return web.Response(status=202)
         results = {
@@ -55,7 +71,11 @@ class Forgetful:
 async def forgetful(aiohttp_server):
     peer = Forgetful()
     app = web.Application()
-    app.router.add_route("*", "/mcp", peer.handle)
+
+    async def answer(request):
+        return await peer.answer(request)
+
+    app.router.add_route("*", "/mcp", answer)
     peer.url = str((await aiohttp_server(app)).make_url("/mcp"))
     return peer
 
@@ -74,7 +94,9 @@ async def server(forgetful):
     await made.close()
 
 
-async def test_calls_of_a_forgotten_session_are_run_in_a_new_one(forgetful, server):
+@pytest.mark.parametrize("form", UNKNOWN)
+async def test_calls_of_a_forgotten_session_are_run_in_a_new_one(forgetful, server, form):
+    forgetful.unknown = UNKNOWN[form]
     assert (await server.call("run", {}, 5)).failure is None
     forgetful.sessions.clear()
     server._connection._sleep = never  # a new session does not wait for the backoff of a lost connection
@@ -107,3 +129,30 @@ async def test_a_session_that_only_one_of_several_servers_has_forgotten_is_repla
         output = await server.call("run", {}, 5)
     assert (output.failure, output.content[0].text) == (None, "done")
     assert len(forgetful.sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"jsonrpc": "2.0", "id": 7, "error": {"code": -32602, "message": "Invalid session of the shop"}}),
+        (400, {"jsonrpc": "2.0", "id": None, "error": {"code": -32602, "message": "No such shelf"}}),
+        (400, "No such shelf"),
+        (410, "Session not found"),
+    ],
+)
+async def test_a_call_that_the_server_may_have_run_is_not_repeated(forgetful, server, status, body):
+    calls = []
+    handle = forgetful.handle
+
+    async def refuse(request):
+        message = await request.json() if request.method == "POST" else {}
+        if message.get("method") != "tools/call":
+            return await handle(request)
+        calls.append(message)
+        return (
+            web.Response(status=status, text=body) if isinstance(body, str) else web.json_response(body, status=status)
+        )
+
+    forgetful.answer = refuse
+    assert (await server.call("run", {}, 5)).failure == "error"
+    assert len(calls) == 1
