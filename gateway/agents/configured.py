@@ -15,6 +15,7 @@ from gateway.config.tools import ToolAccess, ToolsConfig
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef, parse_model_ref
 from gateway.core.params import layered
+from gateway.core.paths import user_path
 from gateway.tools.filter import ToolFilter
 from gateway.tools.registry import Registry, Toolset
 from gateway.upstream.provider import Provider
@@ -91,7 +92,7 @@ def _allowed(entry: AgentSettings, defaults: AgentSettings, names: ModelNames) -
 
 def _prompt(name: str, settings: AgentSettings, state: Path, clock: Callable[[], float], *, is_default: bool) -> Prompt:
     directory = "workspace" if is_default else f"workspace-{name}"
-    workspace = Path(settings.workspace).expanduser() if settings.workspace else state / directory
+    workspace = user_path(settings.workspace) if settings.workspace else state / directory
     caps = Caps(settings.bootstrap_max_chars, settings.bootstrap_total_max_chars)
     return Prompt(settings.system_prompt, workspace, caps, clock)
 

@@ -14,8 +14,9 @@ from gateway.config.root import Config
 from gateway.core.names import ModelRef, parse_model_ref
 from gateway.core.params import has_effort, layered
 from gateway.upstream.provider import Provider
+from gateway.wire import AZURE, OPENAI_FORMATS
 
-_BY_DEFAULT = frozenset({"openai-completions", "openai-responses", "azure-openai-responses"})
+_BY_DEFAULT = OPENAI_FORMATS | {AZURE}
 """Formats to whose models `off` is not sent: many of them know no such effort, and don't reason unless asked."""
 
 

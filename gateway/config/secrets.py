@@ -15,6 +15,7 @@ from pydantic import Field
 
 from gateway.config.problems import Problem, join
 from gateway.config.section import Section
+from gateway.core.paths import user_path
 
 _VARIABLE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)(?::-([^${}]*))?\}")
 _FOREIGN = re.compile(
@@ -154,7 +155,7 @@ class Resolver:
     def _from_file(self, provider: SecretProviderConfig | None, alias: str, pointer: str, path: str) -> str | Missing:
         if provider is None or provider.path is None:
             return self._fail(path, f"there is no secrets.providers.{alias} with a path; add it")
-        file = self.directory / Path(provider.path).expanduser()
+        file = self.directory / user_path(provider.path)
         self.files.add(file)
         try:
             if file.stat().st_size > _MAX_BYTES:

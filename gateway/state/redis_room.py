@@ -79,7 +79,7 @@ class RedisRoom:
             memory = await self._execute(_memory, use="INFO")
             self._written -= before
             evicts = memory.get("maxmemory_policy", "noeviction") != "noeviction"
-            self._used, self._limit = int(memory["used_memory"]), 0 if evicts else int(memory["maxmemory"])
+            self._used, self._limit = int(memory["used_memory"]), 0 if evicts else int(memory.get("maxmemory", 0))
         except Unavailable as error:  # the write itself will tell, or this user may not ask
             drop_tracebacks(error)
         finally:

@@ -6,8 +6,8 @@ services are not implemented.
 
 from collections.abc import Mapping
 from configparser import ConfigParser, Error
-from pathlib import Path
 
+from gateway.core.paths import user_path
 from gateway.upstream.authorise import Signer
 from gateway.upstream.sigv4 import Credentials, signer
 
@@ -62,7 +62,7 @@ def _profile(env: Mapping[str, str], kind: str) -> Mapping[str, str]:
         return {}
     parser = ConfigParser(interpolation=None)
     try:
-        parser.read_string(Path(named).expanduser().read_text(encoding="utf-8"))
+        parser.read_string(user_path(named).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, Error):
         return {}
     profile = env.get("AWS_PROFILE") or "default"

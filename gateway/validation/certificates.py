@@ -1,11 +1,11 @@
 """TLS at the gateway: its files, and whether they can be served with."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from gateway.config.gateway import TlsConfig
 from gateway.config.problems import Problem
 from gateway.config.root import Config
+from gateway.core.paths import user_path
 from gateway.http.server.tls import TlsFiles, server_context
 
 
@@ -23,5 +23,5 @@ def tls_files(tls: TlsConfig) -> TlsFiles | None:
     """The files of TLS at the gateway, None without it."""
     if not (tls.enabled and tls.cert_path and tls.key_path):
         return None
-    authorities = Path(tls.ca_path).expanduser() if tls.ca_path else None
-    return TlsFiles(Path(tls.cert_path).expanduser(), Path(tls.key_path).expanduser(), authorities)
+    authorities = user_path(tls.ca_path) if tls.ca_path else None
+    return TlsFiles(user_path(tls.cert_path), user_path(tls.key_path), authorities)

@@ -12,6 +12,17 @@ from gateway.core.upstream_error import UpstreamError
 from gateway.wire.openai_error import error_in, status_of
 
 _TEXTS = ("message", "detail", "msg", "error_msg", "error_message")
+# https://platform.minimax.io/docs/api-reference/errorcode
+_MINIMAX = {
+    1001: "timeout",
+    1002: "rate_limit_exceeded",
+    1004: "invalid_api_key",
+    1008: "insufficient_quota",
+    1026: "content_filter",
+    1027: "content_filter",
+    1039: "rate_limit_exceeded",
+    2049: "invalid_api_key",
+}
 _CODES = ("code", "status", "status_code", "error_code", "type")
 
 
@@ -30,7 +41,9 @@ def _error(fields: dict[str, Any]) -> UpstreamError | None:
         return None
     base = fields.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):
-        return error_in({"message": base.get("status_msg"), "code": base["status_code"]})
+        number = base["status_code"]
+        code = _MINIMAX.get(number, number) if isinstance(number, int) else number
+        return error_in({"message": base.get("status_msg"), "code": code})
     reason = next((text for name in _TEXTS if isinstance(text := fields.get(name), str | list) and text), None)
     says_so = fields.get("object") == "error" or "detail" in fields or any(fields.get(name) for name in _CODES)
     if reason is None or not says_so:

@@ -10,9 +10,10 @@ from gateway.core.errors import Unavailable
 from gateway.core.session_key import parse_session_key
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.store import EventPolicy
+from gateway.state.health import StoreHealth
 from gateway.state.keys.redis import RedisKeys
 from gateway.state.redis_client import open_redis
-from gateway.state.redis_room import RESPONSES
+from gateway.state.redis_room import RESPONSES, RedisRoom
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.script import Script
@@ -217,3 +218,17 @@ async def test_a_client_closes_after_its_last_look_at_the_memory(redis):
     async with open_redis(parse_redis_url(redis.url)) as client:
         client.room.check(1, 1.0)  # begins a look
     assert not {"look at Redis's memory", "call Redis"} & {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def _says_no_limit(_call, *, use):
+    """What a server answers that knows no limit, such as a compatible one."""
+    return {"used_memory": 1} if use == "INFO" else {}
+
+
+async def test_a_server_that_names_no_limit_has_none():
+    room = RedisRoom(_says_no_limit, StoreHealth())
+    room.check(1, 0.0)
+    (looking,) = [task for task in asyncio.all_tasks() if task.get_name() == "look at Redis's memory"]
+    await room.close()
+    assert looking.exception() is None
+    room.check(2**40, 0.0)

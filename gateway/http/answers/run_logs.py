@@ -27,7 +27,9 @@ class RunLogs:
     async def begin(self, job: Job) -> None:
         """Take the lease of a run, and write the head of its log. Raises Unavailable."""
         await self._events.begin(job.name)
-        job.waiting.append(head_entry(sealed=job.sealed))
+        head = head_entry(sealed=job.sealed)
+        job.waiting.append(head)
+        job.unwritten += len(head)
         await self.write(job)
 
     async def add(self, job: Job, counted: RunEvents, size: int) -> None:

@@ -47,9 +47,10 @@ class Dialer:
             async with asyncio.timeout(self._timeout):
                 return await self._connect(origin)
         except TimeoutError as error:
+            self._dns_cache.clear()  # the addresses may have changed
             raise ConnectionTimeout(f"no connection within {self._timeout:g} s") from error
         except OSError as error:
-            self._dns_cache.clear()  # the addresses may have changed
+            self._dns_cache.clear()
             raise _cause(error, tls=origin.tls) from error
 
     async def _connect(self, origin: Origin) -> ProviderConnection:

@@ -30,16 +30,22 @@ class StreamMessage(Struct, frozen=True, gc=False):
 class EventStreamDecoder:
     """Turns bytes into whole messages. Raises FramingError for anything else, and at the first wrong checksum."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_needed", "_parts", "_size")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._needed = 0  # bytes until the next step: a large message is joined once, not at every part
 
     def feed(self, data: bytes) -> list[StreamMessage]:
         """The messages that `data` completes."""
-        buffer = self._buffer + data if self._buffer else data
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size < self._needed:
+            return []
+        buffer = b"".join(self._parts)
         messages: list[StreamMessage] = []
-        start = 0
+        start, self._needed = 0, _PRELUDE.size
         while len(buffer) - start >= _PRELUDE.size:
             length, header_length, checksum = _PRELUDE.unpack_from(buffer, start)
             if checksum != crc32(buffer[start : start + 8]):
@@ -47,10 +53,12 @@ class EventStreamDecoder:
             if not _OVERHEAD + header_length <= length <= _MAX_MESSAGE:
                 raise FramingError("a message has an impossible length")
             if len(buffer) - start < length:
+                self._needed = length
                 break
             messages.append(_message(buffer[start : start + length], header_length))
             start += length
-        self._buffer = buffer[start:]
+        self._parts = [buffer[start:]]
+        self._size = len(buffer) - start
         return messages
 
 

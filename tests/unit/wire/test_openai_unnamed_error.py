@@ -21,7 +21,11 @@ ERRORS = [
     ({"code": 429, "message": "out of memory", "choices": None}, Kind.RATE_LIMITED),
     ({"status": 401, "msg": "out of memory"}, Kind.AUTH),
     ({"code": "rate_limit_exceeded", "message": "out of memory"}, Kind.RATE_LIMITED),
-    ({"base_resp": {"status_code": 1004, "status_msg": "out of memory"}, "choices": None}, Kind.SERVER_ERROR),
+    ({"base_resp": {"status_code": 1013, "status_msg": "out of memory"}, "choices": None}, Kind.SERVER_ERROR),
+    ({"base_resp": {"status_code": 1002, "status_msg": "out of memory"}, "choices": None}, Kind.RATE_LIMITED),
+    ({"base_resp": {"status_code": 1004, "status_msg": "out of memory"}, "choices": None}, Kind.AUTH),
+    ({"base_resp": {"status_code": 1008, "status_msg": "out of memory"}, "choices": None}, Kind.BILLING),
+    ({"base_resp": {"status_code": [1], "status_msg": "out of memory"}, "choices": None}, Kind.SERVER_ERROR),
 ]
 each_error = pytest.mark.parametrize(("error", "kind"), ERRORS)
 

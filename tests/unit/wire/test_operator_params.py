@@ -30,6 +30,7 @@ async def ask(aiohttp_server, aiohttp_client, tmp_path):
         answers: str = "",
         agent: dict[str, Any] | None = None,
         reasoning: bool = True,
+        times: int = 1,
     ) -> dict[str, Any]:
         asked: dict[str, Any] = {}
 
@@ -86,8 +87,10 @@ async def ask(aiohttp_server, aiohttp_client, tmp_path):
         gateway = await aiohttp_client(create_app(loaded.config, loaded.env, tmp_path))
         body = {"model": "openclaw", "messages": [{"role": "user", "content": "Hi"}], **(client or {})}
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with gateway.post("/v1/chat/completions", json=body, headers=headers) as got:
-            assert got.status == 200, await got.text()
+        for _ in range(times):
+            asked.clear()
+            async with gateway.post("/v1/chat/completions", json=body, headers=headers) as got:
+                assert got.status == 200, await got.text()
         return asked
 
     return run
@@ -112,11 +115,11 @@ async def test_later_layers_win_and_the_client_over_all(ask):
     assert asked["p"]["temperature"] == 0
 
 
-@pytest.mark.parametrize("client", [{}, {"user": "of-a-conversation"}])
-async def test_params_of_a_model_are_not_those_of_its_fallback(ask, client):
+@pytest.mark.parametrize("times", [1, 2], ids=["alone", "in a stored conversation"])
+async def test_params_of_a_model_are_not_those_of_its_fallback(ask, times):
     apis = {"a": "anthropic-messages", "c": "openai-completions"}
     params = {"defaults.models": {"inference_geo": "us", "maxTokens": 50}, "defaults": {"seed": 7}}
-    asked = await ask(apis, params, client)
+    asked = await ask(apis, params, {"user": "of-a-conversation"}, times=times)
     assert (asked["a"]["max_tokens"], "inference_geo" in asked["a"]) == (50, True)
     assert "max_tokens" not in asked["c"]
     assert "inference_geo" not in asked["c"]

@@ -540,3 +540,11 @@ async def test_the_store_holds_no_more_than_the_limit_while_runs_are_cut_off_and
     bodies = [(await stores.responses.get(None, f"resp_{number}")).body for number in range(10)]
     assert {json.loads(body)["status"] for body in bodies} == {"completed", "failed"}
     assert events.highest <= SMALL.caller + 10 * 600, "each run adds one more batch before it waits"
+
+
+async def test_a_run_whose_entries_are_all_stored_has_none_to_write(stores, job, background):
+    runs = background(stores.events, FAST)
+    made = await job(Run(counted("x"), hangs=True))
+    await runs.start(made)
+    await until(lambda: _true(made.number > 1 and not made.waiting))
+    assert made.unwritten == 0

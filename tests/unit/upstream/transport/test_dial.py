@@ -130,3 +130,27 @@ async def test_the_operators_own_certificates_are_trusted_for_the_names_they_hol
     await closing(await Dialer(5.0).connect(secure))
     with pytest.raises(TlsFailed):
         await Dialer(5.0).connect(secure._replace(host="localhost"))
+
+
+async def test_a_name_is_looked_up_again_after_a_timeout(wire, monkeypatch):
+    """Its server may have moved, and the old address answers nobody."""
+    port = int(wire.url.rpartition(":")[2].partition("/")[0])
+    loop, lookups = asyncio.get_running_loop(), []
+    getaddrinfo, create_connection = loop.getaddrinfo, loop.create_connection
+
+    async def look_up(*arguments, **options):
+        lookups.append(arguments[0])
+        return await getaddrinfo("127.0.0.1", *arguments[1:], **options)
+
+    async def no_answer(*_arguments, **_options):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(loop, "getaddrinfo", look_up)
+    monkeypatch.setattr(loop, "create_connection", no_answer)
+    dialer = Dialer(0.05)
+    with pytest.raises(ConnectionTimeout):
+        await dialer.connect(Origin("moved.example", port, tls=False))
+    monkeypatch.setattr(loop, "create_connection", create_connection)
+    dialer._timeout = 5.0
+    await closing(await dialer.connect(Origin("moved.example", port, tls=False)))
+    assert lookups == ["moved.example"] * 2

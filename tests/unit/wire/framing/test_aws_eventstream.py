@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from binascii import crc32
 from itertools import pairwise
 
@@ -107,3 +108,12 @@ def test_headers_that_can_not_be_read_are_refused(headers):
     body = prelude + struct.pack(">I", crc32(prelude)) + headers
     with pytest.raises(FramingError):
         EventStreamDecoder().feed(body + struct.pack(">I", crc32(body)))
+
+
+def test_a_large_message_in_many_parts_takes_time_in_proportion_to_its_size():
+    data = message({"a": "b"}, b"x" * 8_000_000)
+    decoder = EventStreamDecoder()
+    began = time.process_time()
+    decoded = [one for start in range(0, len(data), 1460) for one in decoder.feed(data[start : start + 1460])]
+    assert time.process_time() - began < 1.5, "joining it again for every part takes several seconds"
+    assert [len(one.payload) for one in decoded] == [8_000_000]
