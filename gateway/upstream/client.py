@@ -37,6 +37,7 @@ _KNOWN_TYPES = frozenset({"", _JSON, "text/event-stream", "application/x-ndjson"
 _MAX_TYPE = 100  # characters
 _EVENT_STARTS = (b"data:", b"event:", b":")  # of server-sent events
 _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
+_MANY = 500  # messages, or parts of one
 _USAGE_WAIT = 1.0  # seconds to wait for token counts after a finish reason; the client's stream ends after that
 
 
@@ -175,7 +176,10 @@ class ProviderAnswer:
             turn = self._model.tool_schemas.accepted(turn)
         if turn.sampling.stop and not wire.stop_sequences:
             self._filters += (StopSequences(turn.sampling.stop),)
-        asked = wire.request(turn, self._model)
+        if _is_large(turn):  # others' requests go on meanwhile
+            asked = await asyncio.to_thread(wire.request, turn, self._model)
+        else:
+            asked = wire.request(turn, self._model)
         self.choice_in_words = asked.choice_in_words
         plain = provider.signer is None and not provider.traced
         target = provider.endpoint(asked.path, asked.headers) if plain else await provider.signed(asked)
@@ -271,6 +275,12 @@ class ProviderAnswer:
             return UpstreamError(UpstreamKind.STALL, f"{name} {text}.")
         missing = "no first event" if self._turn.stream else "no answer"
         return UpstreamError(UpstreamKind.TIMEOUT, f"{name} sent {missing} within {wait:.3g} s.")
+
+
+def _is_large(turn: Turn) -> bool:
+    """Whether encoding the turn may take more than some milliseconds."""
+    messages = turn.messages
+    return len(messages) > _MANY or (len(messages) > 0 and len(messages[-1].parts) > _MANY)
 
 
 def _parsed(wire: UpstreamFormat, body: bytes, model: ModelSpec) -> Batch:

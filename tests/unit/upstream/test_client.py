@@ -2,6 +2,7 @@ import asyncio
 import json
 import math
 import re
+import threading
 
 import pytest
 from aiohttp import web
@@ -14,6 +15,7 @@ from gateway.core.usage import Usage
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import USER_AGENT, Limits, Timeouts
 from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.upstream import OpenAIChat
 
 TURN = Turn("openclaw", (Message("user", (Text("hi"),)),))
 STREAMED = Turn("openclaw", TURN.messages, stream=True)
@@ -484,3 +486,28 @@ class TestAStopInEveryChunk:
 
         remote.answer = open_end
         assert await streamed(client, remote, Timeouts(5.0, 0.2, 5.0, 5.0)) == [TextDelta("Hello"), STOP]
+
+
+@pytest.mark.parametrize(
+    ("messages", "beside"),
+    [
+        (TURN.messages, False),
+        (TURN.messages * 600, True),
+        ((Message("user", (Text("hi"),) * 600, content_is_array=True),), True),
+    ],
+    ids=["small", "many messages", "many parts"],
+)
+async def test_a_large_turn_is_encoded_beside_the_event_loop(client, remote, monkeypatch, messages, beside):
+    """For 32,000 items it takes a tenth of a second, in which nobody else would be served."""
+    threads = []
+    request = OpenAIChat.request
+
+    def recorded(self, turn, model):
+        threads.append(threading.current_thread() is not threading.main_thread())
+        return request(self, turn, model)
+
+    monkeypatch.setattr(OpenAIChat, "request", recorded)
+    remote.says(WHOLE)
+    await read(ask(client, remote, Turn("openclaw", messages)))
+    assert threads == [beside]
+    assert len(remote.asked[0][1]["messages"]) == len(messages)
