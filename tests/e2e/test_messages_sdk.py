@@ -222,7 +222,7 @@ async def test_a_tool_loop_reaches_the_provider_as_messages(claudes, provider):
     ]
     assert others == [
         {"role": "tool", "tool_call_id": "call_a", "content": "5 °C"},
-        {"role": "tool", "tool_call_id": "call_b", "content": "broken"},
+        {"role": "tool", "tool_call_id": "call_b", "content": "Error:\nbroken"},
         {"role": "user", "content": "And?"},
     ]
 
