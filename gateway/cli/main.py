@@ -5,6 +5,7 @@ A command is a module of this package with `add_parser(sub)` and `run(args) -> i
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -42,6 +43,9 @@ COMMANDS = {
 }
 
 
+_PIPE_CLOSED = 141  # as of a program that SIGPIPE ends
+
+
 class Command(Protocol):
     """A command's module."""
 
@@ -66,12 +70,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command = _command(name)
         command.add_parser(parser.add_subparsers(dest="command", required=True, parser_class=_Parser))
-        return command.run(parser.parse_args([name, *words]))
+        status = command.run(parser.parse_args([name, *words]))
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads the output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere
+        return _PIPE_CLOSED
     except ConfigError as error:
         print_problems(error)
         return EXIT_CONFIG
     except KeyboardInterrupt:
         return 130
+    return status
 
 
 class _Parser(argparse.ArgumentParser):

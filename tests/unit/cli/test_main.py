@@ -1,5 +1,6 @@
 import argparse
 import gc
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -130,3 +131,15 @@ sys.exit(main.main(["serve"]))
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("words", [["token"], ["completion", "bash"], ["openapi"]])
+def test_a_reader_that_leaves_ends_a_command_quietly(words: list[str]):
+    """As `head` does, also when the output is still buffered."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "gateway", *words], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (141, b"")
