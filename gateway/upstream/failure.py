@@ -44,11 +44,9 @@ _NO_ENDPOINT = re.compile(
     re.IGNORECASE,
 )
 """How servers say that they have no such path; a model that they don't have, they name."""
-_EFFORT_REFUSED = re.compile(
-    r"(reasoning|effort|think)\w*.{0,80}(support|permitted|allowed|unknown|unrecogni[sz]ed|unexpected|extra|invalid)"
-    r"|(support|unknown|unrecogni[sz]ed|unexpected|extra|invalid|unsupported).{0,80}(reasoning|effort|think)",
-    re.IGNORECASE | re.DOTALL,
-)
+_EFFORT = re.compile("reasoning|effort|think", re.IGNORECASE)
+_REFUSED = re.compile("support|permitted|allowed|unknown|unrecogni[sz]ed|unexpected|extra|invalid", re.IGNORECASE)
+_MAX_REASON = 300  # characters; what follows may quote the prompt
 
 # The provider's own words are about the request, and clients match on them.
 _VERBATIM = frozenset({
@@ -109,7 +107,13 @@ def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes
 
 def with_advice(provider: Provider, error: UpstreamError, turn: Turn) -> UpstreamError:
     """The failure, with what to change where the provider refuses an effort that the configuration may have set."""
-    if error.kind is UpstreamKind.INVALID_REQUEST and turn.options.effort and _EFFORT_REFUSED.search(error.message):
+    reason = error.message[:_MAX_REASON]
+    if (
+        error.kind is UpstreamKind.INVALID_REQUEST
+        and turn.options.effort
+        and _EFFORT.search(reason)
+        and _REFUSED.search(reason)
+    ):
         advice = f"compat.supportsReasoningEffort: false of the model in models.providers.{provider.id}"
         error.message = f"{error.message.rstrip(' .')}. With {advice}, the gateway does not send it."
     return error

@@ -388,13 +388,13 @@ async def test_a_server_that_streams_unasked_is_understood(client, remote):
 
 @pytest.mark.parametrize("asked", [whole, streamed])
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
-async def test_a_stream_that_is_announced_as_something_else_is_understood(client, remote, asked, content_type):
+async def test_a_stream_of_another_media_type_is_read(client, remote, asked, content_type):
     remote.streams(HELLO, END, DONE, content_type=content_type)
     assert await asked(client, remote) == [TextDelta("Hello"), STOP]
 
 
 @pytest.mark.parametrize("asked", [whole, streamed])
-async def test_a_body_that_is_announced_as_a_stream_is_understood(client, remote, asked):
+async def test_a_body_whose_media_type_is_that_of_a_stream_is_read(client, remote, asked):
     remote.says(WHOLE, content_type="text/event-stream")
     assert await asked(client, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
 

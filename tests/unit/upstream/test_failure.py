@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -228,3 +229,12 @@ def test_a_refused_effort_comes_with_the_setting_that_keeps_it_back(text):
 def test_other_refusals_come_without_that_advice(text):
     turn = Turn("openclaw", (), options=Options(effort="low"))
     assert with_advice(PROVIDER, UpstreamError(UpstreamKind.INVALID_REQUEST, text), turn).message == text
+
+
+def test_a_message_that_quotes_a_hostile_prompt_is_searched_in_a_moment():
+    """Providers quote prompts: a client must not be able to stop the event loop with one."""
+    error = UpstreamError(UpstreamKind.INVALID_REQUEST, "think" * 13_000)
+    turn = Turn("openclaw", (), options=Options(effort="high"))
+    began = time.process_time()
+    with_advice(PROVIDER, error, turn)
+    assert time.process_time() - began < 0.5
