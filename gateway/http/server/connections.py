@@ -19,7 +19,7 @@ from gateway.http.keys import CONNECTIONS
 from gateway.http.response_headers import SECURITY_HEADERS
 from gateway.http.server.exact_routes import ExactRoutes
 from gateway.http.server.head_limit import HEAD_LIMIT, HeadLimit
-from gateway.http.server.listener import BACKLOG, stop_accepting
+from gateway.http.server.listener import BACKLOG, queued_connections, stop_accepting
 from gateway.http.server.request import Request
 
 _MAX_HEADERS = HEAD_LIMIT // 4  # the shortest line has four bytes, so HEAD_LIMIT always applies first
@@ -170,6 +170,11 @@ class Runner(web.AppRunner):
     def stop_accepting(self) -> bool:
         """Stop accepting new connections but serve those already in the accept queue. False if not supported."""
         return self._listening is not None and stop_accepting(self._listening)
+
+    @property
+    def queued_connections(self) -> int:
+        """The number of connections that the process has not accepted yet. Call it only after `stop_accepting`."""
+        return 0 if self._listening is None else queued_connections(self._listening)
 
     async def stop_listening(self) -> None:
         """Close the listening socket. Open connections stay open."""

@@ -18,6 +18,7 @@ _NO_SYN = (
     (0x06, 0, 0, 0xFFFF_FFFF),  # no: pass it
 )
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h; the socket module has no name for it
+_TCP_INFO_SIZE, _UNACKED = 104, 24  # struct tcp_info in linux/tcp.h: tcpi_unacked of a listening socket is its queue
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -49,3 +50,9 @@ def stop_accepting(listening: socket.socket) -> bool:
     except OSError:
         return False  # a sandboxed kernel does not support it, so connections in the queue may be reset
     return True
+
+
+def queued_connections(listening: socket.socket) -> int:
+    """The number of connections in the accept queue. Linux only."""
+    info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+    return int(struct.unpack_from("I", info, _UNACKED)[0])

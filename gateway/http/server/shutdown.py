@@ -12,6 +12,8 @@ log = structlog.get_logger(__name__)
 
 _POLL_INTERVAL = 0.05  # seconds between checks for open connections
 _HANDSHAKE_TIME = 0.02  # seconds in which connections with a finished handshake reach the accept queue
+_ACCEPT_TIMEOUT = 2.0  # seconds to accept all connections in the queue
+_LOOP_TURNS = 3  # after which the loop has announced an accepted connection to the runner
 _ERROR_TIMEOUT = 2.0  # seconds for a cancelled handler to send its error
 
 
@@ -36,7 +38,9 @@ async def drain(runner: Runner, state: Drain, policy: DrainPolicy, force: asynci
     if notice:
         await _wait(force, policy.notice)
     if runner.stop_accepting():
-        await _wait(force, _HANDSHAKE_TIME)
+        await _accept_queued(runner, force)
+    for _ in range(_LOOP_TURNS):
+        await asyncio.sleep(0)
     await runner.stop_listening()
     state.close()
     await _wait_for_answers(runner, state, policy.limit, force, min_idle=policy.notice if notice else 0.0)
@@ -51,6 +55,14 @@ async def drain(runner: Runner, state: Drain, policy: DrainPolicy, force: asynci
         deadline = clock() + _ERROR_TIMEOUT
         while any(connection.busy for connection in unfinished) and clock() < deadline:  # noqa: ASYNC110  has no event
             await asyncio.sleep(_POLL_INTERVAL)
+
+
+async def _accept_queued(runner: Runner, force: asyncio.Event) -> None:
+    """Wait until the accept queue is empty. A busy loop needs a while: uvloop accepts one connection per turn."""
+    deadline = asyncio.get_running_loop().time() + _ACCEPT_TIMEOUT
+    await _wait(force, _HANDSHAKE_TIME)
+    while runner.queued_connections and asyncio.get_running_loop().time() < deadline and not force.is_set():
+        await _wait(force, _HANDSHAKE_TIME)
 
 
 async def _wait_for_answers(
