@@ -107,14 +107,14 @@ class Client:
         TransportError.
         """
         origin = endpoint.origin
-        rest = body if len(body) > PIECE else b""
-        request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), b"" if rest else body)
+        large = body if len(body) > PIECE else b""
+        request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), b"" if large else body)
         connection = None if fresh else self._pool.acquire(origin)
         if connection is not None:
             clock = asyncio.get_running_loop().time
             sent = clock()
             try:
-                await connection.send(request, rest)
+                await connection.send(request, large)
                 # Some servers send a 408 before they close an idle connection (RFC 9110 §15.5.9).
                 stale = connection.status == 408 and clock() - sent <= self._stale_window
             except Disconnected as error:
@@ -130,7 +130,7 @@ class Client:
             return Response(connection, origin, self._pool)
         connection = await self._dialer.connect(origin)
         try:
-            await connection.send(request, rest)
+            await connection.send(request, large)
         except BaseException:
             connection.abort()
             raise

@@ -60,7 +60,7 @@ def _texts(message: Message) -> Iterator[bytes]:
 def _ends_of_json(text: Raw) -> bytes:
     """The text without its quotation marks. A copy of a large one would stop the event loop."""
     content = memoryview(text)[1:-1]
-    return bytes(content) if len(content) <= _MAX_PROMPT else b"%b\0%b" % (content[:_END], content[-_END:])
+    return bytes(content) if len(content) <= _MAX_PROMPT else b"\0".join((content[:_END], content[-_END:]))
 
 
 def _ends(text: str) -> bytes:

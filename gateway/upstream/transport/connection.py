@@ -69,10 +69,11 @@ class ProviderConnection(asyncio.Protocol):
             and transport.get_write_buffer_size() == 0
         )
 
-    async def send(self, request: bytes, rest: bytes = b"") -> None:
+    async def send(self, request: bytes, body: bytes = b"") -> None:
         """Send a request and wait for the response's head. After TransportError, the caller must abort.
 
-        `rest` is the end of a large request. It is sent in pieces, until the response's head has arrived.
+        `body` is a large one, of which `request` has only the head. It is sent in pieces, until the response's head
+        has arrived.
         """
         if self._transport is None or self._lost:
             raise Disconnected(untouched=True)
@@ -81,8 +82,8 @@ class ProviderConnection(asyncio.Protocol):
         self.status = self._overhead = self._interim_responses = 0
         self.complete = self._head_complete = self._keep_alive = False
         self._transport.write(request)
-        if rest:
-            await self._send_pieces(self._transport, memoryview(rest))
+        if body:
+            await self._send_pieces(self._transport, memoryview(body))
         while not self._head_complete:
             await self._wait()
 
