@@ -1,4 +1,4 @@
-"""`agent_message` items: what one agent of Codex says to another. Few services know them, so models get a user's message.
+"""`agent_message` items, what one agent of Codex says to another. Few services know them: models get a user's message.
 
 Codex puts the text into `encrypted_content` whether or not OpenAI has encrypted it.
 """

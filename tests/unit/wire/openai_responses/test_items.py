@@ -48,15 +48,15 @@ HEADER = {"type": "input_text", "text": "NEW_TASK"}
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "texts"),
     [
         ([HEADER], ["NEW_TASK"]),
         ([HEADER, {"type": "encrypted_content", "encrypted_content": "Find the bug."}], ["NEW_TASK", "Find the bug."]),
     ],
 )
-def test_a_message_between_agents_of_codex_is_a_users_message(content, said):
+def test_a_message_between_agents_of_codex_is_a_users_message(content, texts):
     heading = "Message from the agent /root to /root/w:"
-    expected = Message("user", tuple(map(Text, (heading, *said))))
+    expected = Message("user", tuple(map(Text, (heading, *texts))))
     assert read_input([between_agents(*content)]) == (expected,)
     assert read_input([{"type": "agent_message", "content": "done"}]) == (text("user", "done"),)
 
