@@ -209,7 +209,7 @@ def test_a_published_cooldown_steers_and_refuses_nothing(cooldowns, time, run):
     assert cooldowns.enter("a", run()) is Entry.FREE
 
 
-def test_this_instance_probes_after_the_longest_cooldown_however_long_another_was_asked_to_wait(cooldowns, time, run):
+def test_a_published_cooldown_lasts_no_longer_than_the_maximum_whatever_its_retry_after(cooldowns, time, run):
     """That instance's address may be limited, or its proxy may have answered."""
     cooldowns.learn(SharedCooldown("a", 660.0, UpstreamKind.RATE_LIMITED))
     time.now += 14.9

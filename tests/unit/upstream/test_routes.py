@@ -199,10 +199,10 @@ def with_alerts(context: ssl.SSLContext) -> Iterator[int]:
                 connection, _ = listener.accept()
             except OSError:
                 return  # closed
-            with connection.dup() as kept:
+            with connection.dup() as raw:
                 with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
                     secured.recv(1000)
-                while kept.recv(1000):  # closing with unread data would reset the connection, and lose the alert
+                while raw.recv(1000):  # closing with unread data would reset the connection, and lose the alert
                     pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
