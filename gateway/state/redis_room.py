@@ -82,7 +82,7 @@ class RedisRoom:
             self._written -= before
             evicts = memory.get("maxmemory_policy", "noeviction") != "noeviction"
             self._used, self._limit = int(memory["used_memory"]), 0 if evicts else int(memory.get("maxmemory", 0))
-            for part in (RESPONSES, CONVERSATIONS):  # whoever was refused may never store again
+            for part in (RESPONSES, CONVERSATIONS):  # a caller that was refused may never store again
                 if not self._limit or self._used < self._limit * (part - _MARGIN):
                     self._health.succeeded(f"room {part}")
         except Unavailable as error:  # the write itself will tell, or this user may not ask
