@@ -11,6 +11,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from gateway import __version__
+from gateway.upstream.transport.connection import PIECE
 from gateway.upstream.transport.dial import Dialer
 from gateway.upstream.transport.endpoint import Endpoint, Origin
 from gateway.upstream.transport.errors import Disconnected, StaleConnection
@@ -106,13 +107,14 @@ class Client:
         TransportError.
         """
         origin = endpoint.origin
-        request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), body)
+        large = body if len(body) > PIECE else b""
+        request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), b"" if large else body)
         connection = None if fresh else self._pool.acquire(origin)
         if connection is not None:
             clock = asyncio.get_running_loop().time
             sent = clock()
             try:
-                await connection.send(request)
+                await connection.send(request, large)
                 # Some servers send a 408 before they close an idle connection (RFC 9110 §15.5.9).
                 stale = connection.status == 408 and clock() - sent <= self._stale_window
             except Disconnected as error:
@@ -128,7 +130,7 @@ class Client:
             return Response(connection, origin, self._pool)
         connection = await self._dialer.connect(origin)
         try:
-            await connection.send(request)
+            await connection.send(request, large)
         except BaseException:
             connection.abort()
             raise

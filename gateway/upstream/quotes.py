@@ -12,6 +12,7 @@ from gateway.core.turn import Turn
 
 _MAX_MESSAGE = 500  # characters of a message in a log
 _MAX_PROMPT = 2**18  # bytes of a prompt that are compared
+_END = _MAX_PROMPT // 2  # of a large text
 _LENGTH = 24  # bytes in a row that are no chance
 _STEP = 12
 _CUT = "[…]"
@@ -37,7 +38,7 @@ def without_quotes(message: str, prompt: Iterable[bytes]) -> str:
 
 
 def texts_of(turn: Turn) -> Iterator[bytes]:
-    """The texts of a turn, the newest first, as they stand in its JSON or in themselves."""
+    """The texts of a turn, the newest first, as they stand in its JSON or in themselves; of large ones both ends."""
     for message in reversed(turn.messages):
         yield from _texts(message)
 
@@ -47,13 +48,24 @@ def _texts(message: Message) -> Iterator[bytes]:
     while parts:
         match parts.pop():
             case Text(raw=raw):
-                yield bytes(memoryview(raw)[1:-1]) if isinstance(raw, Raw) else raw.encode("utf-8", "replace")
+                yield _ends_of_json(raw) if isinstance(raw, Raw) else _ends(raw)
             case ToolCall(arguments=arguments):
-                yield arguments.encode("utf-8", "replace")
+                yield _ends(arguments)
             case ToolResult(content=content):
                 parts += content
             case _:
                 pass
+
+
+def _ends_of_json(text: Raw) -> bytes:
+    """The text without its quotation marks. A copy of a large one would stop the event loop."""
+    content = memoryview(text)[1:-1]
+    return bytes(content) if len(content) <= _MAX_PROMPT else b"\0".join((content[:_END], content[-_END:]))
+
+
+def _ends(text: str) -> bytes:
+    shown = text if len(text) <= _MAX_PROMPT else f"{text[:_END]}\0{text[-_END:]}"
+    return shown.encode("utf-8", "replace")
 
 
 def _bounded(prompt: Iterable[bytes]) -> Iterator[bytes]:

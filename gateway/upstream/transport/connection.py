@@ -17,6 +17,9 @@ _MAX_READ_AHEAD = 2**18  # unread bytes before reading pauses
 _MAX_OVERHEAD = 2**16  # consecutive bytes without body data: the head, trailers, chunk extensions
 _MAX_INTERIM_RESPONSES = 16  # responses with a status of 1xx before the final one
 
+PIECE = 2**17
+"""Bytes of a large body that are sent at once; other requests have their turn in between."""
+
 
 class ProviderConnection(asyncio.Protocol):
     """`dial` creates it. It carries one exchange at a time: `send`, then `read` until the end, or `abort`."""
@@ -46,24 +49,33 @@ class ProviderConnection(asyncio.Protocol):
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
         self._paused = False
+        self._sending_paused = False
+        self._sent = True
         self._transport: asyncio.Transport | None = None
         self._unread = 0
         self._waiter: asyncio.Future[None] | None = None
 
     @property
     def usable(self) -> bool:
-        """Whether another request can be sent: the last response is complete, and both sides keep the connection."""
+        """Whether another request can be sent: the last one and its response are complete, and both sides keep the
+        connection.
+        """
         transport = self._transport
         return (
             self.complete
+            and self._sent
             and self._keep_alive
             and transport is not None
             and not transport.is_closing()
             and transport.get_write_buffer_size() == 0
         )
 
-    async def send(self, request: bytes) -> None:
-        """Send a whole request and wait for the response's head. After TransportError, the caller must abort."""
+    async def send(self, request: bytes, body: bytes = b"") -> None:
+        """Send a request and wait for the response's head. After TransportError, the caller must abort.
+
+        `body` is a large one, of which `request` has only the head. It is sent in pieces, until the response's head
+        has arrived.
+        """
         if self._transport is None or self._lost:
             raise Disconnected(untouched=True)
         self.headers.clear()
@@ -71,8 +83,21 @@ class ProviderConnection(asyncio.Protocol):
         self.status = self._overhead = self._interim_responses = 0
         self.complete = self._head_complete = self._keep_alive = False
         self._transport.write(request)
+        if body:
+            await self._send_pieces(self._transport, memoryview(body))
         while not self._head_complete:
             await self._wait()
+
+    async def _send_pieces(self, transport: asyncio.Transport, data: memoryview) -> None:
+        self._sent = False
+        for start in range(0, len(data), PIECE):
+            if self._head_complete or transport.is_closing():
+                return
+            transport.write(data[start : start + PIECE])
+            await asyncio.sleep(0)
+            while self._sending_paused and not self._head_complete:
+                await self._wait()
+        self._sent = True
 
     async def read(self) -> bytes:
         """The body data that has arrived, b"" at its end. Raises TransportError after the last data."""
@@ -146,6 +171,15 @@ class ProviderConnection(asyncio.Protocol):
             if self._overhead > _MAX_OVERHEAD:
                 self._fail(NotHTTP, f"the provider sent more than {_MAX_OVERHEAD} bytes of headers")
                 return
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """The provider reads more slowly than the request is sent."""
+        self._sending_paused = True
+
+    def resume_writing(self) -> None:
+        """The provider has read."""
+        self._sending_paused = False
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
