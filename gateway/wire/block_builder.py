@@ -35,12 +35,13 @@ class BlockBuilder:
     """The blocks of one answer of `owner`; `prefix` begins the ids of calls that the provider gives none.
 
     `kind` is that of the open block, `calls` counts the tool calls, `characters` is the length of the text so far.
+    `beside` says whether there is a block of another kind than text.
     """
 
     __slots__ = (
         "_arguments", "_call", "_citations", "_foreign",
         "_foreign_input", "_halves", "_ids", "_owner", "_prefix", "_redacted", "_signature",
-        "_start", "_texts", "_thoughts", "calls", "characters", "kind",
+        "_start", "_texts", "_thoughts", "beside", "calls", "characters", "kind",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, prefix: str) -> None:
@@ -59,6 +60,7 @@ class BlockBuilder:
         self._texts: list[Raw] = []
         self._start = 0
         self.kind: Kind | None = None
+        self.beside = False
         self.calls = 0
         self.characters = 0
 
@@ -66,6 +68,11 @@ class BlockBuilder:
     def thinking(self) -> bool:
         """Whether a block of reasoning is open: it may be silent for minutes."""
         return self.kind in ("thinking", "redacted")
+
+    @property
+    def empty(self) -> bool:
+        """Whether the answer has no content so far."""
+        return not (self.characters or self.beside)
 
     @property
     def plain(self) -> bool:
@@ -77,6 +84,7 @@ class BlockBuilder:
         if self.kind is not None:
             self.end(batch)
         self.kind = kind
+        self.beside = self.beside or kind not in ("text", "other")
         self._start = self.characters
 
     def begin_call(self, call_id: str | None, name: str | None, arguments: bytes, batch: Batch) -> None:
@@ -92,7 +100,8 @@ class BlockBuilder:
     def begin_foreign(self, payload: Any, batch: Batch) -> None:
         """A block begins that only its own format understands."""
         self.begin("other", batch)
-        self._foreign = payload if isinstance(payload, dict) and isinstance(payload.get("type"), str) else None
+        if isinstance(payload, dict) and isinstance(payload.get("type"), str):
+            self._foreign, self.beside = payload, True
 
     def foreign_input(self, piece: str | None) -> None:
         """More of the input of the open block, as JSON."""

@@ -5,6 +5,7 @@ The error object of a format may say more than the status.
 
 from typing import Any
 
+from gateway.core.event import Finish
 from gateway.core.jsonio import NOT_JSON, InvalidJSON
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.error_reason import beginning
@@ -52,6 +53,14 @@ def default_message(status: int | None) -> str:
 def malformed(what: str, of: str = "answer") -> UpstreamError:
     """The error for what a provider sent and nobody can read; `what` completes the sentence "could not be read: …"."""
     return UpstreamError(UpstreamKind.MALFORMED, f"The provider's {of} could not be read: {what}.")
+
+
+def require_output(finish: Finish, completion: int) -> None:
+    """Raise MALFORMED for the end of an answer without any content, unless the provider counts `completion` tokens of
+    it: then that is the model's choice.
+    """
+    if finish.reason == "stop" and not completion:
+        raise malformed("it is empty")
 
 
 def unreadable(error: InvalidJSON, body: bytes, of: str = "answer") -> UpstreamError:

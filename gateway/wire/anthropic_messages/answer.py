@@ -18,7 +18,7 @@ from gateway.wire.anthropic_messages.usage import UsageReader
 from gateway.wire.block_builder import BlockBuilder
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed, unreadable
+from gateway.wire.failures import malformed, require_output, unreadable
 from gateway.wire.framing.sse import SseDecoder
 from gateway.wire.model import ModelSpec
 
@@ -56,11 +56,9 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
         add_block(blocks, block, batch)
     if answer.stop_reason is None:
         raise malformed("it has no reason for its end")
-    _end(answer, blocks, batch)
     usage = UsageReader()
     usage.feed(answer.usage)
-    if (counts := usage.usage) is not None:
-        batch.append(UsageReport(counts))
+    _end(answer, blocks, usage, batch)
     return batch
 
 
@@ -68,8 +66,8 @@ def _builder(model: ModelSpec) -> BlockBuilder:
     return BlockBuilder(Owner(WIRE, model.provider, model.id), "toolu_")
 
 
-def _end(end: Message | Delta, blocks: BlockBuilder, batch: Batch) -> None:
-    """Add why the answer ended. Raises MALFORMED for `tool_use` without any call."""
+def _end(end: Message | Delta, blocks: BlockBuilder, usage: UsageReader, batch: Batch) -> None:
+    """Add why the answer ended, and the usage. Raises MALFORMED for an empty answer, and `tool_use` without a call."""
     raw = end.stop_reason or ""
     known = _FINISH.get(raw, "stop")
     if known == "tool_calls" and not blocks.calls:
@@ -78,7 +76,13 @@ def _end(end: Message | Delta, blocks: BlockBuilder, batch: Batch) -> None:
         batch.append(RefusalDelta(explanation))
     # Some servers end with `end_turn` after tool calls; a client's tool loop needs the right reason.
     reason: FinishReason = "tool_calls" if blocks.calls and known == "stop" else known
-    batch.append(Finish(reason, None if raw == reason else raw, end.stop_sequence))
+    finish = Finish(reason, None if raw == reason else raw, end.stop_sequence)
+    counts = usage.usage
+    if blocks.empty:
+        require_output(finish, 0 if counts is None else counts.completion)
+    batch.append(finish)
+    if counts is not None:
+        batch.append(UsageReport(counts))
 
 
 def _explanation(details: Any) -> str | None:
@@ -186,6 +190,4 @@ class StreamParser(EventParser):
         """End the answer: emit the reason that was held back, and the usage."""
         self.done = True
         if self._end is not None:
-            _end(self._end, self._blocks, batch)
-        if (counts := self._usage.usage) is not None:
-            batch.append(UsageReport(counts))
+            _end(self._end, self._blocks, self._usage, batch)

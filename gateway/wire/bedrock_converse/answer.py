@@ -12,6 +12,7 @@ from gateway.core.event import Batch, Finish, FinishReason, UsageReport
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import Citation, Extras, Owner
 from gateway.core.raw_text import is_string, text_of
+from gateway.core.usage import Usage
 from gateway.wire.bedrock_converse import WIRE
 from gateway.wire.bedrock_converse.errors import exception
 from gateway.wire.bedrock_converse.shapes import ANSWER, EVENT, Block, Event, Reasoning
@@ -19,7 +20,7 @@ from gateway.wire.bedrock_converse.usage import read_usage
 from gateway.wire.block_builder import BlockBuilder
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed, unreadable
+from gateway.wire.failures import malformed, require_output, unreadable
 from gateway.wire.framing.aws_eventstream import EventStreamDecoder, StreamMessage
 from gateway.wire.model import ModelSpec
 
@@ -50,9 +51,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     batch: Batch = []
     for block in message.content:
         _add_block(blocks, block, batch)
-    batch.append(_finish(answer.stop_reason, blocks))
-    if (usage := read_usage(answer.usage)) is not None:
-        batch.append(UsageReport(usage))
+    _end(_finish(answer.stop_reason, blocks), read_usage(answer.usage), blocks, batch)
     return batch
 
 
@@ -110,6 +109,15 @@ def _finish(raw: str | None, blocks: BlockBuilder) -> Finish:
     return Finish(reason, None if raw == reason else raw)
 
 
+def _end(finish: Finish, usage: Usage | None, blocks: BlockBuilder, batch: Batch) -> None:
+    """Add why the answer ended, and the usage. Raises MALFORMED for an empty answer."""
+    if blocks.empty:
+        require_output(finish, 0 if usage is None else usage.completion)
+    batch.append(finish)
+    if usage is not None:
+        batch.append(UsageReport(usage))
+
+
 class StreamParser(EventParser):
     """Reads one streamed answer until its `metadata`. The end is held back until then."""
 
@@ -123,7 +131,7 @@ class StreamParser(EventParser):
         self._decoder = EventStreamDecoder()
         self._blocks = _builder(model)
         self._end: Finish | None = None
-        self._usage: UsageReport | None = None
+        self._usage: Usage | None = None
 
     @property
     def complete(self) -> bool:
@@ -174,8 +182,7 @@ class StreamParser(EventParser):
                 blocks.end(batch)
                 self._end = _finish(event.stop_reason, blocks)
             case "metadata":
-                if (usage := read_usage(event.usage)) is not None:
-                    self._usage = UsageReport(usage)
+                self._usage = read_usage(event.usage) or self._usage
                 if self._end is not None and not self.done:
                     self._end_answer(batch)
             case _:
@@ -211,9 +218,7 @@ class StreamParser(EventParser):
         """End the answer: emit the reason that was held back, and the usage."""
         self.done = True
         if self._end is not None:
-            batch.append(self._end)
-        if self._usage is not None:
-            batch.append(self._usage)
+            _end(self._end, self._usage, self._blocks, batch)
 
 
 def _piece(raw: Raw) -> str | None:

@@ -26,7 +26,7 @@ from gateway.core.usage import Usage
 from gateway.wire.arguments import arguments_text
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed, unreadable
+from gateway.wire.failures import malformed, require_output, unreadable
 from gateway.wire.framing.ndjson import NdjsonDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE
@@ -84,7 +84,7 @@ class StreamParser(EventParser):
     end: End = "sure"
     """See Parser: the end has an event of its own."""
 
-    __slots__ = ("_calls", "_decoder", "_half", "_ids", "_owner", "_thought")
+    __slots__ = ("_calls", "_decoder", "_empty", "_half", "_ids", "_owner", "_thought")
 
     def __init__(self, model: ModelSpec) -> None:
         super().__init__()
@@ -94,6 +94,7 @@ class StreamParser(EventParser):
         self._thought: list[str] = []
         self._ids: set[str] = set()
         self._calls = 0
+        self._empty = True
 
     @property
     def complete(self) -> bool:
@@ -124,6 +125,7 @@ class StreamParser(EventParser):
             self._started = True
             if line.message is not None:
                 self._message(line.message, line.logprobs, batch)
+                self._empty = self._empty and not batch
             if line.done:
                 self._end(line, batch)
 
@@ -168,8 +170,11 @@ class StreamParser(EventParser):
             raise malformed("it ends with tool calls, but has none")
         self._end_thinking(batch)
         reason: FinishReason = "tool_calls" if self._calls and known == "stop" else known
-        batch.append(Finish(reason, None if raw == reason else raw))
+        finish = Finish(reason, None if raw == reason else raw)
         prompt, completion = _count(line.prompt_eval_count), _count(line.eval_count)
+        if self._empty:
+            require_output(finish, completion)
+        batch.append(finish)
         batch.append(UsageReport(Usage(prompt, completion, prompt + completion)))
         self.done = True
 

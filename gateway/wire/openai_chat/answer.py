@@ -10,10 +10,9 @@ from typing import Any
 
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
-from gateway.core.usage import Usage
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
-from gateway.wire.failures import malformed, unreadable
+from gateway.wire.failures import malformed, require_output, unreadable
 from gateway.wire.framing.sse import PlainEvents, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.beside import completion_events, completion_fields
@@ -93,7 +92,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     batch += completion_events(completion_fields(answer), cited=reader is not None and reader.cited)
     usage = read_usage(answer.usage) if answer.usage else None
     if not batch:
-        _require_output(finish, usage)
+        require_output(finish, 0 if usage is None else usage.completion)
     batch.append(finish)
     if usage is not None:
         batch.append(UsageReport(usage))
@@ -131,12 +130,6 @@ def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
     # Some servers finish with `stop` after tool calls; a client's tool loop needs the right reason.
     reason: FinishReason = "tool_calls" if calls and known == "stop" else known
     return Finish(reason, None if raw == reason else raw)
-
-
-def _require_output(finish: Finish, usage: Usage | None) -> None:
-    """Raise MALFORMED for an empty answer, unless the provider counts tokens of it: then that is the model's choice."""
-    if finish.reason == "stop" and (usage is None or not usage.completion):
-        raise malformed("it is empty")
 
 
 class StreamParser(EventParser):
@@ -245,7 +238,7 @@ class StreamParser(EventParser):
         """End the answer: emit the finish that was held back, and the usage."""
         finish = self._finish
         if finish is not None and not (self._has_content or self._beside):
-            _require_output(finish, None if self._usage is None else self._usage.usage)
+            require_output(finish, 0 if self._usage is None else self._usage.usage.completion)
         self.done = True
         if self._finish is not None:
             if self._finish.reason == "stop" and self._reader.calls:  # they came after it

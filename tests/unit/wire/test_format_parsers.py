@@ -12,6 +12,8 @@ from gateway.core.accumulator import accumulated
 from gateway.core.answer import Answer
 from gateway.core.message import Message, Owner, Text, Thinking
 from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError
+from gateway.core.usage import Usage
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
 from tests.unit.wire.clients import visible
@@ -36,6 +38,34 @@ def test_reasoning_of_another_model_is_never_sent(api):
         request = upstream.request(Turn("m", (asking[0], thinking, asking[1])), ModelSpec("small", provider="house"))
         assert says.asked(request.path, request.body)["messages"][1] == ["assistant", ["text", "Hello"]]
         assert b"secret" not in request.body
+
+
+EMPTY = r"could not be read: it (is empty|has no output)|it holds no text and no call"
+
+
+@pytest.mark.parametrize("text", [None, ""])
+@pytest.mark.parametrize("api", UPSTREAMS)
+def test_an_answer_without_content_and_tokens_is_a_failure_whole_and_streamed(api, text):
+    upstream, says, model = FORMATS[api], PROVIDERS[api], ModelSpec("small", provider="house")
+    empty = Answer(text, "stop", Usage(5, 0, 5))
+    with pytest.raises(UpstreamError, match=EMPTY):
+        upstream.parse_answer(says.whole(empty), model)
+    parser = upstream.parser(model)
+    frames = [frame.replace(b'"output_tokens": 1', b'"output_tokens": 0') for frame in says.frames(empty)]
+    with pytest.raises(UpstreamError, match=EMPTY):
+        _ = [parser.feed(frame) for frame in frames], parser.close()
+
+
+@pytest.mark.parametrize("api", ["openai-completions", "anthropic-messages", "ollama", "bedrock-converse-stream"])
+def test_an_answer_without_content_whose_tokens_are_counted_is_the_models_choice(api):
+    upstream, says, model = FORMATS[api], PROVIDERS[api], ModelSpec("small", provider="house")
+    empty = Answer(None, "stop", Usage(5, 2, 7))
+    whole = upstream.parse_answer(says.whole(empty), model)
+    parser = upstream.parser(model)
+    streamed = [event for frame in says.frames(empty) for event in parser.feed(frame)] + parser.close()
+    for batch in (whole, streamed):
+        answer = accumulated(batch)
+        assert (answer.text or "", answer.finish, answer.usage.completion) == ("", "stop", 2)
 
 
 class Sent(NamedTuple):
