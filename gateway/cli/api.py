@@ -1,6 +1,7 @@
 """Asks a running gateway: where it is by its configuration, and with its own credential."""
 
 import json
+import os
 import ssl
 import sys
 import time
@@ -12,7 +13,10 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from gateway.config.gateway import GatewayConfig
+from gateway.config.load import load, readable_gateway
+from gateway.core.errors import ConfigError
 from gateway.core.jsonio import InvalidJSON, NotAnObject, loads
+from gateway.core.printable import printable
 
 _NEW_CERTIFICATE = 2.0  # seconds until a gateway has taken over a replaced certificate
 _UNAUTHORIZED = (
@@ -20,6 +24,26 @@ _UNAUTHORIZED = (
     "OPENCLAW_GATEWAY_PASSWORD"
 )
 _TIMEOUT = 60.0  # seconds; a reload may wait for tool servers
+
+
+def gateway_to_ask(config: str | None) -> GatewayConfig:
+    """The address and the credential of the running gateway, by the file `config` or the usual one.
+
+    A file that is refused does not hide the gateway, which goes on with the last one that it accepted: what can still
+    be read is enough to revoke a key. That is printed, because a credential in the file may be the wrong one by now.
+    """
+    path = Path(config) if config else None
+    try:
+        return load(path, os.environ).config.gateway
+    except ConfigError as error:
+        count = len(error.problems)
+        print(
+            f"The configuration is refused ({printable(error.problems[0])}"
+            f"{f', and {count - 1} more' if count > 1 else ''}). The running gateway goes on with the last one that it "
+            "accepted, and is asked with the port and the credential that can be read.",
+            file=sys.stderr,
+        )
+        return readable_gateway(path, os.environ)
 
 
 def base_url(gateway: GatewayConfig) -> str:

@@ -2,15 +2,12 @@
 
 import argparse
 import json
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from gateway.cli.api import ask, chosen_url
+from gateway.cli.api import ask, chosen_url, gateway_to_ask
 from gateway.cli.main import COMMANDS, config_option
-from gateway.config.load import load
 from gateway.core.printable import printable
 
 if TYPE_CHECKING:
@@ -40,7 +37,7 @@ def add_parser(sub: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0, or 1 when the gateway refuses, does not answer or has no such budget, 2 for a wrong URL."""
-    gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    gateway = gateway_to_ask(args.config)
     base = chosen_url(args.url, gateway)
     if base is None:
         return 2

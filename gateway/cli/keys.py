@@ -5,19 +5,16 @@ The running gateway is asked, so that a change holds at every instance. `generat
 
 import argparse
 import json
-import os
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from gateway.cli.api import ask, chosen_url
+from gateway.cli.api import ask, chosen_url, gateway_to_ask
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import print_table
 from gateway.config.budgets import SECONDS
 from gateway.config.gateway import GatewayConfig
-from gateway.config.load import load
 from gateway.core.client_key import digest_of, new_key
 from gateway.core.printable import printable
 
@@ -61,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         key = new_key()
         print(f"key     {key}\ndigest  sha256:{digest_of(key).hex()}")
         return 0
-    gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    gateway = gateway_to_ask(args.config)
     base = chosen_url(args.url, gateway)
     if base is None:
         return 2

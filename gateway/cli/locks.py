@@ -5,17 +5,14 @@ The running gateway is asked, so that a release holds at every instance, also wh
 
 import argparse
 import json
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.cli.api import ask, base_url
+from gateway.cli.api import ask, base_url, gateway_to_ask
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import on_terminal, print_table
 from gateway.config.gateway import GatewayConfig
-from gateway.config.load import load
 from gateway.core.printable import printable
 
 if TYPE_CHECKING:
@@ -40,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "release" and not args.key:
         print("locks release: name what to release, an address or a key of `locks list`", file=sys.stderr)
         return 2
-    gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    gateway = gateway_to_ask(args.config)
     bases = [url.rstrip("/") for url in args.url or [base_url(gateway)]]
     for base in bases:
         if not base.startswith(("http://", "https://")):

@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 class Stop:
-    """`requested` is set by the first stop request, `force` by the second.
+    """`requested` is set by the first stop request, `force` by the second of `request`.
 
     `notice` says whether proxies get time to notice: not when a person at a terminal stops the process (SIGINT), and
     not when the parent has died, because another one may already be taking over.
@@ -21,6 +21,7 @@ class Stop:
         self.requested = asyncio.Event()
         self.force = asyncio.Event()
         self.notice = True
+        self._is_first = True
 
     def listen_to_signals(self) -> None:
         """Let SIGTERM, SIGQUIT and SIGINT request a stop, in the running loop. Other signals don't end the process."""
@@ -47,12 +48,13 @@ class Stop:
         self.requested.set()
 
     def request(self, *, notice: bool = True) -> None:
-        """Request a stop, or force it if one was requested before."""
-        if self.requested.is_set():
+        """Request a stop; the second call forces it. A worker's own signal, which may come first, is no call."""
+        if not self._is_first:
             self.force.set()
-        else:
-            self.notice = notice
-            self.requested.set()
+            return
+        self._is_first = False
+        self.notice = notice
+        self.requested.set()
 
 
 def ignore_others() -> None:

@@ -1,18 +1,15 @@
 """`openclaw-gateway usage`: what agents, models and callers used and cost, from the ledger of the running gateway."""
 
 import argparse
-import os
 import sys
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 
-from gateway.cli.api import answer_in, chosen_url, credential, open_url, problem_in
+from gateway.cli.api import answer_in, chosen_url, credential, gateway_to_ask, open_url, problem_in
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import print_table
-from gateway.config.load import load
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.printable import printable
 
@@ -45,7 +42,7 @@ def add_parser(sub: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report. 0, or 1 when the gateway refuses or doesn't answer, 2 for a wrong command line."""
-    gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    gateway = gateway_to_ask(args.config)
     base = chosen_url(args.url, gateway)
     if base is None:
         return 2

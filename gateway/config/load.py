@@ -7,27 +7,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.config import accepted, document, references
-from gateway.config.agents import gathered
+from gateway.config import references
 from gateway.config.auth import GeneratedToken
 from gateway.config.auth_rules import mode_is_explicit
-from gateway.config.dotenv import with_state_variables
-from gateway.config.environment import config_file, enable, fill, state_directory, with_file_variables
-from gateway.config.problems import Problem, from_pydantic, join, unreported
-from gateway.config.profile_store import stored_profiles, with_stored
+from gateway.config.environment import enable, fill
+from gateway.config.gateway import GatewayConfig
+from gateway.config.problems import Problem, from_pydantic, unreported
 from gateway.config.root import Config
 from gateway.config.rules import RULES
-from gateway.config.secrets import Resolver, SecretsConfig
-from gateway.config.shape import Walk, nearest, unknown
+from gateway.config.source import read
 from gateway.config.starter import new_token
-from gateway.config.unset import leave_out_unneeded
 from gateway.core.errors import ConfigError
 
 Check = Callable[[Config, Mapping[str, str]], Iterable[Problem]]
 """A rule of a higher layer: the configuration and the environment (with the file's `env`) → what is wrong."""
-
-_SERVED = frozenset(name for name in Config.model_fields)
-_READ_SEPARATELY = frozenset({"env", "secrets"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,92 +59,37 @@ def load(
     and `endpoints` are enabled whatever the file says. The paths of all files that decide about the result are added to
     `files`, also before an error. Raises ConfigError with every problem.
     """
-    files = set() if files is None else files
-    file = config_file(path, env)
-    is_usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
-    state = state_directory(env)
-    files |= {file, state / ".env"}
-    duplicates: list[Problem] = []
-    tree = {} if is_usual and not file.exists() else document.read(file, env, files, duplicates)
-    ours, ignored, problems = _sections(tree)
-    variables = ours.pop("env", None)
-    if isinstance(variables, dict) and "shellEnv" in variables:
-        ignored = (*ignored, "env.shellEnv")
-    env, more = with_state_variables(env, state)
-    problems += more
-    variables, more = with_file_variables(env, variables)
-    problems += more
-    stored, more = stored_profiles(state)
-    problems += more
-    ours["auth"] = with_stored(ours.get("auth"), stored)
-    resolver = Resolver(variables, file.parent, files=files)
-    walk = Walk(resolver)
-    resolver.secrets = _secrets(ours.pop("secrets", {}), walk, resolver)
-    clean = walk.section(ours, Config, "")
-    warnings = [
-        *duplicates,
-        *resolver.warnings,
-        *_resolve_key_names(clean, resolver),
-        *leave_out_unneeded(clean, resolver),
-    ]
-    if isinstance(clean.get("agents"), dict):
-        # Here already, so that problems of an agent name a path that is in the tree.
-        clean["agents"] = gathered(clean["agents"])
-    problems += unreported(resolver.problems, problems)
-    problems += fill(clean, variables, port, bind)
-    enable(clean, endpoints)
+    source = read(path, env, set() if files is None else files)
+    problems = source.problems
+    problems += fill(source.tree, source.variables, port, bind)
+    enable(source.tree, endpoints)
     config = _checked(
-        clean,
+        source.tree,
         problems,
-        lambda config: complete(config, variables),
-        lambda config: [one for check in checks for one in check(config, variables)],
+        lambda config: complete(config, source.variables),
+        lambda config: [one for check in checks for one in check(config, source.variables)],
     )
-    return Loaded(_settled(config), file, ignored, walk.inert, state, variables, tuple(warnings))
+    return Loaded(
+        _settled(config), source.file, source.ignored, source.inert, source.state, source.variables, source.warnings
+    )
 
 
-def _sections(tree: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...], list[Problem]]:
-    """Our sections, the names of all others, and a problem for each name that looks like a misspelling of ours."""
-    ours: dict[str, Any] = {}
-    ignored: list[str] = []
-    problems: list[Problem] = []
-    for name, section in tree.items():
-        if name in _SERVED or name in _READ_SEPARATELY:
-            ours[name] = section
-        elif name in accepted.TOP_LEVEL:
-            ignored.append(name)
-        elif name not in accepted.BOOKKEEPING:
-            if nearest(name, _SERVED, cutoff=0.75):
-                problems.append(unknown(name, _SERVED))
-            else:
-                ignored.append(name)
-    return ours, tuple(ignored), problems
-
-
-def _secrets(section: Any, walk: Walk, resolver: Resolver) -> SecretsConfig:
-    if section is None:
-        return SecretsConfig()
-    tree = walk.section(section, SecretsConfig, "secrets") if isinstance(section, dict) else section
-    try:
-        return SecretsConfig.model_validate(tree)
-    except ValidationError as error:
-        resolver.problems += from_pydantic(error, tree, "secrets")
-        return SecretsConfig()
-
-
-def _resolve_key_names(tree: dict[str, Any], resolver: Resolver) -> list[Problem]:
-    """Replace each provider key that is the bare name of an environment variable; warnings about variables that are
-    not set. Such a text is sent as it is: servers without keys accept any.
+def readable_gateway(path: Path | None, env: Mapping[str, str]) -> GatewayConfig:
+    """The section `gateway` as far as it can be read in a file that `load` refuses: refused values are left out, and a
+    file that is no JSON5 has no section. It is enough to ask a gateway that runs; never serve with it.
     """
-    warnings = []
-    models = tree.get("models")
-    providers = models.get("providers") if isinstance(models, dict) else None
-    for name, provider in providers.items() if isinstance(providers, dict) else ():
-        if isinstance(provider, dict) and isinstance(key := provider.get("apiKey"), str):
-            provider["apiKey"] = resolver.key(key)
-            if resolver.is_unset_name(key):
-                text = "looks like the name of an environment variable that is not set, and is sent as the key itself"
-                warnings.append(Problem(join(join("models.providers", name), "apiKey"), f"{text}; set the variable"))
-    return warnings
+    try:
+        source = read(path, env, set())
+    except ConfigError:
+        source = read(path, env, set(), content={})
+    section = source.tree.get("gateway")
+    gateway = {} if not isinstance(section, dict) else section
+    if not isinstance(gateway.get("auth"), dict):
+        gateway.pop("auth", None)
+    tree = {"gateway": gateway}
+    fill(tree, source.variables, None, None)
+    config, _ = _validated(tree)
+    return _settled(config).gateway
 
 
 def _checked(

@@ -240,7 +240,8 @@ class Cooldowns:
         """Apply a cooldown that another instance published. What this process observed itself has priority.
 
         If the candidate has answered here during an earlier one, the cause lies with that instance or on its way to the
-        provider: then cooldowns of others are ignored for a while, until the candidate fails here.
+        provider: then cooldowns of others are ignored for a while, until the candidate fails here. So however long the
+        `Retry-After` of that instance is, this one sends its own probe after the longest cooldown.
         """
         entry = self._entries.get(shared.unit)
         if shared.seconds <= 0:
@@ -254,8 +255,8 @@ class Cooldowns:
         if entry.until is None:
             entry.learnt, entry.kind, entry.hinted = True, shared.kind, False
             entry.client, entry.alone, entry.others_came = shared.client, bool(shared.client), False
-            entry.until = self._clock() + min(shared.seconds, _MAX_HINT)
             entry.seconds = min(shared.seconds, self.policy.max_seconds)
+            entry.until = self._clock() + entry.seconds
             entry.touched = self._clock()
 
     def _trust(self, unit: str) -> None:

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from gateway.state.stale_log import stale_log
+
 APPLICATION_ID = 0x6F636777
 """`ocgw`: the mark of the gateway's files (https://sqlite.org/pragma.html#pragma_application_id)."""
 _MIN_FREE = 2**20  # bytes
@@ -64,7 +66,8 @@ def _problem_of_database(path: Path, migrations: Sequence[Sequence[str]]) -> str
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         return f"{path} was written by a newer version (schema {version}). Run that version, or move the file away."
-    return None
+    problem = stale_log(path)
+    return None if problem is None else f"{path.parent}: {problem}."
 
 
 def _first_table(migrations: Sequence[Sequence[str]]) -> str:

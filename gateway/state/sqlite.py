@@ -21,6 +21,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.state.health import StoreHealth
 from gateway.state.inspection import APPLICATION_ID, foreign, problem_of
+from gateway.state.stale_log import log_of, stale_log
 
 log = structlog.get_logger(__name__)
 
@@ -156,6 +157,8 @@ class Database:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)  # other users must not read conversations
             self._open_file = _identity(os.fstat(file))
             os.close(file)
+            if self._open_log is None and (problem := stale_log(self._path)) is not None:
+                raise Unavailable(f"The gateway's database can't be used. {problem}.")
         connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -173,7 +176,7 @@ class Database:
         if self._path is None:
             return None
         try:
-            return _identity(_log_of(self._path).stat())
+            return _identity(log_of(self._path).stat())
         except FileNotFoundError:
             return None
 
@@ -181,7 +184,7 @@ class Database:
         """Delete the log of the file that was replaced: SQLite would write its pages into the new file."""
         log_file = self._log_identity()
         if self._path is not None and log_file is not None and log_file == self._open_log:
-            _log_of(self._path).unlink()
+            log_of(self._path).unlink()
 
     def _is_replaced(self) -> bool:
         """Whether the file that is open is not at its path any more. Raises OSError."""
@@ -208,10 +211,6 @@ class Database:
         connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
-
-
-def _log_of(database: Path) -> Path:
-    return database.with_name(f"{database.name}-wal")
 
 
 def _identity(file: os.stat_result) -> tuple[int, int]:

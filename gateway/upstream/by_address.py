@@ -11,9 +11,18 @@ _OLLAMA_PORT = 11434
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_MAX_CALL_ID = 40  # characters of an id in `tool_calls`; vLLM's have 46, and others hold the signature of the reasoning
+
+
 def quirks_of_address(url: str) -> dict[str, object]:
-    """Quirks of every server at this host: OpenRouter passes breakpoints of the prompt cache on to Claude."""
-    return {"cached_models": "anthropic/"} if URL(url).host == "openrouter.ai" else {}
+    """Quirks of every server at this host: OpenRouter passes breakpoints of the prompt cache on to Claude; OpenAI and
+    Azure refuse long ids of calls.
+    """
+    host = URL(url).host or ""
+    if host == "openrouter.ai":
+        return {"cached_models": "anthropic/"}
+    return {"max_call_id": _MAX_CALL_ID} if host == "api.openai.com" or host.endswith(_AZURE) else {}
 
 
 def params_of_address(provider: str, wire: str, url: str, context: int | None) -> Mapping[str, Any]:

@@ -175,7 +175,7 @@ def from_exception(provider: Provider, error: TransportError, connect: float) ->
 def _cause(error: TransportError, connect: float) -> tuple[UpstreamKind, str]:
     match error:
         case ConnectionTimeout():
-            return UpstreamKind.CONNECT_TIMEOUT, f"did not accept a connection within {connect:g} s"
+            return UpstreamKind.CONNECT_TIMEOUT, f"{error} within {connect:g} s"
         case NameUnknown():
             return UpstreamKind.CONNECT, f"could not be found: its host name can't be resolved ({error})"
         case CannotConnect():

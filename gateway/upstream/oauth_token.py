@@ -22,7 +22,6 @@ from gateway.upstream.transport.endpoint import Endpoint, as_get, endpoint, with
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.route import Route
 from gateway.wire.contract import NO_HEADERS, WireRequest
-from gateway.wire.failures import kind_of_status
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +32,7 @@ _EARLY = 300.0  # seconds before its end, a token is renewed
 _SKEW = 10.0  # seconds before its end, a token is not used any more: it must not end on its way
 _PAUSE = 30.0  # seconds between attempts while a token is still valid
 _TIMEOUT = 30.0  # seconds for one attempt
+_BUSY = (408, 429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,11 @@ class TokenSource:
         return UpstreamError(UpstreamKind.CONNECT, text)
 
     def _refused(self, status: int, fields: Mapping[str, object]) -> UpstreamError:
-        """Token servers answer 400 or 401 for a login that they don't accept."""
-        kind = UpstreamKind.AUTH if status in (200, 400, 401, 403) else kind_of_status(status)
+        """Token servers answer 400 or 401 for a login that they don't accept, metadata servers also 404. Any other
+        trouble of theirs is no failure of the provider, and other instances may have other token servers.
+        """
+        is_refused = status == 200 or (400 <= status < 500 and status not in _BUSY)
+        kind = UpstreamKind.AUTH if is_refused else UpstreamKind.CONNECT
         reason = str(fields.get("error_description") or fields.get("error") or f"status {status}").partition("\r\n")[0]
         # "token: WORD" would look like a secret, and be redacted.
         text = f"{self._login.label} got no token, its server says: {reason.rstrip('.')}"

@@ -23,6 +23,7 @@ from gateway.wire.model import UNKNOWN_MODEL, ModelSpec
 
 MIN_SECRET = 4
 """The characters of the shortest secret: a shorter key, such as that of a server which wants any, is part of words."""
+_DIRECT = Route()
 _MAX_ENDPOINTS = 64  # per row; a format whose paths name the model must not fill the memory
 
 
@@ -78,12 +79,17 @@ class Provider:
 
     @property
     def identity(self) -> str:
-        """Address and digest of the credential, equal in all instances that share both."""
+        """Address, and digest of the credential and the way there, equal in all instances that share all of it."""
         known = self.identities.get("")
         if known is None:
             url = str(URL(self.base_url).with_user(None).with_query(None)).rstrip("/")
             credential = "\n".join(f"{name.lower()}:{value}" for name, value in sorted(self.headers.items()))
-            digest = hashlib.sha256(f"{self.base_url}\n{credential}".encode()).hexdigest()[:16]
+            signed = () if self.signer is None else self.secrets  # the environment's login, which is in no header
+            route = self.route or _DIRECT
+            proxy = "" if route.proxy is None else route.proxy.label
+            certificate = "" if route.tls is None else f"{route.tls.certificate}"
+            parts = (self.base_url, credential, *signed, proxy, certificate)
+            digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
             known = self.identities[""] = f"{url}#{digest}"
         return known
 

@@ -16,7 +16,6 @@ from gateway.wire.retry_hint import HINTED, retry_hint
 
 _BY_CODE = {
     "context_length_exceeded": UpstreamKind.CONTEXT_OVERFLOW,
-    "string_above_max_length": UpstreamKind.CONTEXT_OVERFLOW,
     "exceed_context_size_error": UpstreamKind.CONTEXT_OVERFLOW,
     "content_filter": UpstreamKind.CONTENT_FILTER,
     "content_policy_violation": UpstreamKind.CONTENT_FILTER,
@@ -84,6 +83,9 @@ _NO_MODEL_TEXT = re.compile(
     r"|(the )?model [`'\"]?[\w./:@-]{1,100}[`'\"]? (does not exist|not found|is not found)",
     re.IGNORECASE,
 )
+_LONG_STRING = "string_above_max_length"  # OpenAI: "Invalid 'messages[2].tool_calls[0].id': string too long."
+_PATH = re.compile(r"Invalid '([\w.\[\]]{1,200})'")
+_PROMPT_TEXT = re.compile(r"(?:^|\.)(?:content|text|input|output|instructions)(?:\[\d+\])*$")
 _BAD_KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "ACCOUNT_STATE_INVALID"})
 
 
@@ -125,8 +127,7 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
 
 
 def _kind(status: int | None, code: str | None, fields: dict[str, Any], message: str) -> UpstreamKind:
-    kind_name = fields.get("type")
-    named = _BY_CODE.get(code or "") or _BY_CODE.get(kind_name if isinstance(kind_name, str) else "")
+    named = _named(code, fields, message)
     if status is None:  # LM Studio refuses a prompt in its stream
         return named or (UpstreamKind.CONTEXT_OVERFLOW if says_overflow(message) else UpstreamKind.SERVER_ERROR)
     if status < 400:
@@ -150,6 +151,17 @@ def _kind(status: int | None, code: str | None, fields: dict[str, Any], message:
             return UpstreamKind.TOO_LARGE
         case _:
             return kind_of_status(status)
+
+
+def _named(code: str | None, fields: dict[str, Any], message: str) -> UpstreamKind | None:
+    """What code and type say. One string that is too long is an overflow only if it is a text of the prompt."""
+    if code == _LONG_STRING:
+        param = fields.get("param")
+        quoted = _PATH.search(message)
+        path = param if isinstance(param, str) else quoted[1] if quoted else ""
+        return UpstreamKind.CONTEXT_OVERFLOW if _PROMPT_TEXT.search(path) else UpstreamKind.INVALID_REQUEST
+    kind_name = fields.get("type")
+    return _BY_CODE.get(code or "") or _BY_CODE.get(kind_name if isinstance(kind_name, str) else "")
 
 
 def _reasons(fields: dict[str, Any]) -> frozenset[str]:

@@ -39,6 +39,8 @@ def unnamed_error(document: bytes) -> UpstreamError | None:
 def _error(fields: dict[str, Any]) -> UpstreamError | None:
     if fields.get("choices"):
         return None
+    if error := fields.get("error"):  # in an array, as Google's compatible endpoint reports all errors
+        return error_in(error)
     base = fields.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):
         number = base["status_code"]

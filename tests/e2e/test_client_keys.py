@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from gateway.core.client_key import digest_of, new_key
 from tests.e2e.conftest import TOKEN
-from tests.e2e.process import serving
+from tests.e2e.process import serving, started
 from tests.process import MAX_WAIT
 from tests.servers import redis_server
 
@@ -143,3 +143,28 @@ async def test_keys_outlive_a_killed_gateway_with_a_file(config, tmp_path, call)
     async with serving(tmp_path, config) as gateway:
         assert (await call(gateway, key=key))[0] == 200
         assert (await call(gateway, key=revoked))[0] == 401
+
+
+BROKEN = {"a wrong section": "{base}, models: 7}}", "an unfinished edit": '{base}, "models": {{'}
+
+
+@pytest.mark.parametrize("breakage", BROKEN)
+async def test_a_key_is_revoked_by_command_while_the_file_is_refused(config, tmp_path, call, breakage):
+    """A leaked key must not have to wait until somebody has mended the configuration."""
+    state = tmp_path / "other"  # the commands have neither the gateway's store nor its environment
+    state.mkdir()
+    async with serving(tmp_path, config) as gateway:
+        key = await make(call, gateway, "leaked")
+        file = tmp_path / "gateway.json5"
+        whole = file.read_text(encoding="utf-8")
+        file.write_text(BROKEN[breakage].format(base=whole.rstrip().removesuffix("}")), encoding="utf-8")
+        if breakage == "an unfinished edit":
+            (state / ".env").write_text(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n", encoding="utf-8")
+        for command in (["keys", "revoke", "leaked"], ["keys", "list"], ["usage"], ["locks", "list"]):
+            arguments = [*command, "--config", str(file), "--url", gateway.url]
+            async with started(*arguments, state=state) as process:
+                assert await process.ended() == 0, process.output + process.errors
+            assert "The configuration is refused" in process.errors
+            assert TOKEN not in process.output + process.errors
+        assert (await call(gateway, key=key))[0] == 401
+        assert (await call(gateway))[0] == 200

@@ -62,7 +62,9 @@ async def shared(config, tmp_path):
         yield config | {"gateway": config["gateway"] | {"redis": {"url": server.url}}}
 
 
-async def test_both_workers_serve_share_one_state_and_finish_their_answers(shared, tmp_path, provider):
+@pytest.mark.parametrize("first", ["parent", "workers"])
+async def test_both_workers_serve_share_one_state_and_finish_their_answers(shared, tmp_path, provider, first):
+    """A service manager signals the workers too, in any order: this must not force an exit."""
     frames = [chunk({"content": "Hel"}), SEEN, chunk({}, "stop"), DONE]
     models = [provider.model(streams(*frames)) for _ in range(6)]
     async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
@@ -73,14 +75,21 @@ async def test_both_workers_serve_share_one_state_and_finish_their_answers(share
         responses = await asyncio.gather(*(streamed(client, model) for model in models))
         for response in responses:
             await response.content.readuntil(b"Hel")
-        gateway.process.signal_group(signal.SIGTERM)
-        for worker in workers:  # a service manager signals the workers too: this must not force an exit
+        if first == "parent":
+            gateway.process.signal_group(signal.SIGTERM)
+            await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
+        for worker in workers:
             os.kill(worker, signal.SIGTERM)
         await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
+        if first == "workers":
+            gateway.process.signal_group(signal.SIGTERM)
+            await asyncio.sleep(0.5)  # the parent passes the request on
         for model in models:
             model.seen.set()
         for response in responses:
-            assert (await response.text()).endswith("data: [DONE]\n\n")
+            text = await response.text()
+            assert text.endswith("data: [DONE]\n\n")
+            assert '"error"' not in text
         assert await gateway.process.ended() == 0
     assert not any(map(alive, workers))
     assert gateway.process.output == ""

@@ -12,6 +12,7 @@ from tests.e2e.process import serving
 from tests.fault.acts import cuts, hangs, refuses, replies, says
 from tests.fault.canonical import TEXT
 from tests.fault.conftest import COOLDOWN, LIMIT, TOKEN, settings
+from tests.fault.provider import FaultProvider
 from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -20,18 +21,39 @@ MAX_COOLDOWN = 4 * COOLDOWN  # seconds, `maxCooldownMs`
 HEALTHY, ILL = "key-of-the-healthy-instance", "key-of-the-ill-instance"
 PATHS = {"silent": hangs, "broken": cuts, "rewritten": replies(b"<html>Log in to the proxy</html>")}
 """What may happen on the way to the provider, after the connection: it looks like the provider's failure."""
+PROXIES = {
+    "overloaded": refuses(503, headers="Retry-After: 600\r\n"),
+    "limited": refuses(429, headers="Retry-After: 600\r\n"),
+    "unauthorised": refuses(407),
+    "no-gateway": refuses(502),
+    "a-page": replies(b"<html>Log in to the proxy</html>"),
+    "silent": hangs,
+}
+"""What a bad proxy of one instance answers; the failure looks like the provider's."""
 TROUBLES = ("withdrawn", "limited", "nameless")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def instances(provider, tmp_path_factory):
-    """Clients of a healthy instance, of one with a bad key or DNS, and of another one with the good key."""
+async def proxy():
+    """The proxy of the ill instance. It gets whole requests, as for every provider without TLS."""
+    async with FaultProvider().serving() as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def instances(provider, proxy, tmp_path_factory):
+    """Clients of a healthy instance, of one with a bad key, DNS and proxy, and of another one with the good key."""
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server(tmp_path_factory.mktemp("redis")))
         sessions = []
         for key in (HEALTHY, ILL, HEALTHY):
             url = provider.url if key == HEALTHY else "http://gateway-tests.invalid/v1"
             providers = {"fake": {"baseUrl": provider.url, "apiKey": key}, "named": {"baseUrl": url, "apiKey": HEALTHY}}
+            providers["proxied"] = {
+                "baseUrl": provider.url,
+                "apiKey": HEALTHY,
+                "request": {"proxy": {"mode": "env-proxy"}},
+            }
             models = {
                 "withdrawn": "fake/withdrawn",
                 "limited": "fake/limited",
@@ -41,9 +63,15 @@ async def instances(provider, tmp_path_factory):
             agents = {name: {"model": model} for name, model in models.items()}
             for name in PATHS:
                 agents[name] = {"model": {"primary": f"fake/{name}", "fallbacks": ["fake/other"]}}
+            for name in PROXIES:
+                agents[f"behind-{name}"] = {"model": {"primary": f"proxied/{name}", "fallbacks": ["fake/other"]}}
             config = settings(providers, agents)
             config["gateway"]["redis"] = {"url": redis.url}
-            gateway = await stack.enter_async_context(serving(tmp_path_factory.mktemp("state"), config))
+            state = tmp_path_factory.mktemp("state")
+            if key == ILL:
+                variable = f"HTTP_PROXY={proxy.url.removesuffix('/v1')}\n"
+                (state / ".env").write_text(variable, encoding="utf-8")
+            gateway = await stack.enter_async_context(serving(state, config))
             headers = {"Authorization": f"Bearer {TOKEN}"}
             session = aiohttp.ClientSession(gateway.url, headers=headers)
             sessions.append(await stack.enter_async_context(session))
@@ -89,6 +117,19 @@ async def test_a_cooldown_from_another_instance_refuses_no_request(instances, pr
     assert "was not asked" in error["message"]
     assert await ask(healthy, "shared") == TEXT
     assert len(model.calls) == 2
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_a_bad_proxy_of_one_instance_moves_no_other_instance_to_its_fallback(instances, provider, proxy, name):
+    """The same key and address, but another way: what the proxy says is not about the provider."""
+    asked = proxy.model(name, PROXIES[name])
+    provider.model(name, says())
+    provider.model("other", says())
+    healthy, ill, _ = instances
+    for _ in range(4):
+        assert await model_that_answers(ill, f"behind-{name}") == "fake/other"
+    assert asked.calls
+    assert [await model_that_answers(healthy, f"behind-{name}") for _ in range(10)] == [f"proxied/{name}"] * 10
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -5,12 +5,13 @@ Python function runs for each of them. Reading pauses while the reader is slow.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from functools import partial
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from gateway.upstream.transport.errors import BodyBroken, Disconnected, NotHTTP, TransportError
+from gateway.upstream.transport.errors import BodyBroken, Disconnected, NotHTTP, TlsFailed, TransportError
 
 _MAX_READ_AHEAD = 2**18  # unread bytes before reading pauses
 _MAX_OVERHEAD = 2**16  # consecutive bytes without body data: the head, trailers, chunk extensions
@@ -186,7 +187,10 @@ class ProviderConnection(asyncio.Protocol):
         self._lost = True
         self._parser = None
         if not self.complete and self._error is None:
-            if not self._head_complete:
+            if not self._head_complete and isinstance(exc, ssl.SSLError) and "ALERT" in (exc.reason or ""):
+                # In TLS 1.3, a server judges the client's certificate after the handshake (RFC 8446 §4.4.2.4).
+                self._error = partial(TlsFailed, f"its server ended the TLS connection ({exc.reason})")
+            elif not self._head_complete:
                 self._error = partial(Disconnected, untouched=not self.headers and self._overhead == 0)
             elif exc is None and not self._has_framing():
                 self.complete = True

@@ -33,6 +33,9 @@ _DNS_TTL = 60.0  # seconds that a name's addresses are cached
 _HAPPY_EYEBALLS_DELAY = 0.25  # seconds before an attempt to connect to the next address (RFC 8305 §5)
 
 
+_HANDSHAKE = "accepted a connection but did not answer the TLS handshake"
+
+
 class Dialer:
     """`timeout` is the time to open a connection, in seconds."""
 
@@ -43,43 +46,51 @@ class Dialer:
 
     async def connect(self, origin: Origin) -> ProviderConnection:
         """A new connection. Raises ConnectionTimeout, NameUnknown, CannotConnect, TlsFailed or NoFileDescriptors."""
+        progress = _Progress()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._connect(origin)
+                return await self._connect(origin, progress)
         except TimeoutError as error:
             self._dns_cache.clear()  # the addresses may have changed
-            raise ConnectionTimeout(f"no connection within {self._timeout:g} s") from error
+            raise ConnectionTimeout(progress.missing) from error
         except OSError as error:
             self._dns_cache.clear()
             raise _cause(error, tls=origin.tls) from error
 
-    async def _connect(self, origin: Origin) -> ProviderConnection:
+    async def _connect(self, origin: Origin, progress: "_Progress") -> ProviderConnection:
         settings, proxy = (origin.route.tls, origin.route.proxy) if origin.route is not None else (None, None)
         if proxy is not None:
-            return await self._connect_through(proxy, origin, settings)
+            return await self._connect_through(proxy, origin, settings, progress)
         factory = partial(ProviderConnection, asyncio.get_running_loop())
         tls = await self._tls(settings) if origin.tls else None
         name = _server_name(origin, settings) if origin.tls else None
-        _, connection = await self._open(factory, origin.host, origin.port, tls, name)
+        _, connection = await self._open(factory, origin.host, origin.port, tls, name, progress=progress)
         return connection
 
-    async def _connect_through(self, proxy: Proxy, origin: Origin, settings: TlsSettings | None) -> ProviderConnection:
+    async def _connect_through(
+        self, proxy: Proxy, origin: Origin, settings: TlsSettings | None, progress: "_Progress"
+    ) -> ProviderConnection:
         """A connection to the proxy; for a TLS server, through a tunnel, whose TLS may be inside the proxy's."""
         loop = asyncio.get_running_loop()
+        progress.whose = f"can't be reached: {proxy.label} "
         connection = ProviderConnection(loop)
         tunnel = Tunnel(proxy, origin.host, origin.port) if origin.tls else None
         tls = await self._tls(proxy.tls) if proxy.tls is not None else None
         name = _server_name(proxy, proxy.tls) if proxy.tls is not None else None
         try:
-            transport, _ = await self._open(lambda: tunnel or connection, proxy.host, proxy.port, tls, name)
+            transport, _ = await self._open(
+                lambda: tunnel or connection, proxy.host, proxy.port, tls, name, progress=progress
+            )
         except OSError as error:
             self._dns_cache.clear()
             raise _cause(error, tls=tls is not None, proxy=proxy) from error
         if tunnel is None:
             return connection
         try:
+            progress.awaited = "did not open a tunnel"
             await tunnel.open()
             inner = await self._tls(settings)
+            progress.whose, progress.awaited = "", _HANDSHAKE
             secured = await loop.start_tls(transport, connection, inner, server_hostname=_server_name(origin, settings))
         except BaseException:
             transport.abort()
@@ -90,15 +101,25 @@ class Dialer:
         return connection
 
     async def _open(
-        self, factory: Callable[[], _P], host: str, port: int, tls: ssl.SSLContext | None, name: str | None
+        self,
+        factory: Callable[[], _P],
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        name: str | None,
+        *,
+        progress: "_Progress",
     ) -> tuple[asyncio.Transport, _P]:
         """A connection to whichever address of the host accepts one first."""
         loop = asyncio.get_running_loop()
+        progress.awaited = "could not be found: its host name was not resolved"
         addresses = await self._addresses(host, port)
-        if len(addresses) == 1 and addresses[0][0] == AF_INET:  # no choice, and half the time
+        progress.awaited = "did not accept a connection"
+        if tls is None and len(addresses) == 1 and addresses[0][0] == AF_INET:  # no choice, and half the time
             address, port = addresses[0][4][:2]
-            return await loop.create_connection(factory, address, port, ssl=tls, server_hostname=name)
+            return await loop.create_connection(factory, address, port)
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
+        progress.awaited = _HANDSHAKE
         try:
             return await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
         except BaseException:
@@ -122,6 +143,18 @@ class Dialer:
             context.set_alpn_protocols(["http/1.1"])
             self._tls_contexts[settings] = context
         return context
+
+
+class _Progress:
+    """How far a connection is, for the message of a timeout: what did not happen, and whether a proxy is to blame."""
+
+    awaited = "was not asked: the certificates to trust could not be read"
+    whose = ""
+
+    @property
+    def missing(self) -> str:
+        """A predicate of the server."""
+        return f"{self.whose}{self.awaited}"
 
 
 def _server_name(server: Origin | Proxy, settings: TlsSettings | None) -> str:

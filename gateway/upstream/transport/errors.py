@@ -6,11 +6,11 @@ class TransportError(Exception):
 
 
 class ConnectionTimeout(TransportError):
-    """No connection was established within the limit."""
+    """No connection was established within the limit. The message is a predicate that says what did not happen."""
 
 
 class TlsFailed(TransportError):
-    """The server speaks no TLS, or its certificate is not trusted. The message says which."""
+    """The server speaks no TLS, its certificate is not trusted, or it refuses ours. The message says which."""
 
 
 class NameUnknown(TransportError):

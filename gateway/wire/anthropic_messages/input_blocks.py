@@ -107,8 +107,9 @@ def _source(fields: RawFields, path: str) -> tuple[str, dict[str, object]]:
 
 
 def _field(source: dict[str, object], name: str, path: str) -> str:
+    """A text, which may be empty: the media check judges it, because what a tool returned must not end the request."""
     value = source.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         raise wrong(f"{path}.source.{name}", "must be a string")
     return value
 

@@ -1,8 +1,8 @@
 """Server-sent events: an incremental decoder for any split of the bytes, and the encoding of one frame.
 
 The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; only `data` is read, because every
-supported format repeats its event name inside the JSON. A JSON object without a field name is read as data, too: many
-servers report a failure so, in place of a stream or within it.
+supported format repeats its event name inside the JSON. A JSON object, or an array of them, without a field name is
+read as data, too: many servers report a failure so, in place of a stream or within it.
 """
 
 import re
@@ -15,6 +15,7 @@ DONE = b"data: [DONE]\n\n"
 _PLAIN_SEPARATOR = b"\n\ndata: "
 _NAMED_START = re.compile(rb"event: [\w.]+\ndata: ")
 _NAMED_SEPARATOR = re.compile(rb"\n\nevent: [\w.]+\ndata: ")
+_OBJECT = re.compile(rb"(?:\[\s*)?\{")
 _MAX_EVENT = 8 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -181,7 +182,7 @@ def _data_of(frame: bytes) -> bytes | None:
         name, _, value = line.partition(b":")
         if name == b"data":
             lines.append(value[1:] if value[:1] == b" " else value)
-    if not lines and (bare := frame.strip())[:1] == b"{":
+    if not lines and _OBJECT.match(bare := frame.strip()):
         return bare
     return b"\n".join(lines) or None
 

@@ -41,17 +41,21 @@ _FILTERED_END: FinishReason = "content_filter"
 
 def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     """A whole answer, or a list of the events of a stream, as the events of a stream. Raises UpstreamError."""
-    is_list = body.lstrip()[:1] == b"["
-    try:
-        responses = RESPONSES.read(body) if is_list else [RESPONSE.read(body)]
-    except InvalidJSON as error:
-        raise unreadable(error, body) from None
     reader = _Reader(model)
     batch: Batch = []
-    for response in responses:
+    for response in _responses(body):
         reader.read(response, batch)
     reader.end(batch)
     return batch
+
+
+def _responses(document: bytes) -> list[Response]:
+    """The responses in a body or an event: one, or those of a list. Errors come in lists, too."""
+    is_list = document.lstrip()[:1] == b"["
+    try:
+        return RESPONSES.read(document) if is_list else [RESPONSE.read(document)]
+    except InvalidJSON as error:
+        raise unreadable(error, document) from None
 
 
 class StreamParser(EventParser):
@@ -94,11 +98,8 @@ class StreamParser(EventParser):
         for payload in payloads:
             if payload == b"[DONE]":  # of a proxy
                 continue
-            try:
-                response = RESPONSE.read(payload)
-            except InvalidJSON as error:
-                raise unreadable(error, payload) from None
-            self._reader.read(response, batch)
+            for response in _responses(payload):
+                self._reader.read(response, batch)
             self._started = self._reader.started
 
 

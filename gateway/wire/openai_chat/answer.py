@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
+from gateway.core.usage import Usage
 from gateway.wire.contract import End
 from gateway.wire.event_parser import EventParser
 from gateway.wire.failures import malformed, unreadable
@@ -90,9 +91,12 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     if reader is not None and finish.reason == "tool_calls":
         reader.end_calls(batch)
     batch += completion_events(completion_fields(answer), cited=reader is not None and reader.cited)
+    usage = read_usage(answer.usage) if answer.usage else None
+    if not batch:
+        _require_output(finish, usage)
     batch.append(finish)
-    if answer.usage:
-        batch.append(UsageReport(read_usage(answer.usage)))
+    if usage is not None:
+        batch.append(UsageReport(usage))
     return batch
 
 
@@ -129,6 +133,12 @@ def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
     return Finish(reason, None if raw == reason else raw)
 
 
+def _require_output(finish: Finish, usage: Usage | None) -> None:
+    """Raise MALFORMED for an empty answer, unless the provider counts tokens of it: then that is the model's choice."""
+    if finish.reason == "stop" and (usage is None or not usage.completion):
+        raise malformed("it is empty")
+
+
 class StreamParser(EventParser):
     """Reads `chat.completion.chunk` events until the finish reason and `[DONE]`.
 
@@ -142,6 +152,7 @@ class StreamParser(EventParser):
         "_finish",
         "_finish_is",
         "_finish_passed",
+        "_has_content",
         "_mixed",
         "_reader",
         "_usage",
@@ -156,6 +167,7 @@ class StreamParser(EventParser):
         self._finish: Finish | None = None
         self._finish_is: End = "sure"
         self._finish_passed = False
+        self._has_content = False
         self._usage: UsageReport | None = None
 
     @property
@@ -205,7 +217,7 @@ class StreamParser(EventParser):
             self._mixed = True  # the next one is likely to be mixed, too
             return False
         batch += [TextDelta(text) for chunk in chunks if (text := chunk.choices[0].delta.content)]
-        self._started = True
+        self._started = self._has_content = True
         self._read(last, batch)
         return True
 
@@ -220,6 +232,8 @@ class StreamParser(EventParser):
                 if self.complete:  # the answer is complete; ignore what follows
                     self._end_answer(batch)
                     return
+                if (failure := unnamed_error(payload)) is not None:
+                    raise failure from None
                 if b"\n" in payload:  # a server that ends its events with one line end, or sends several at once
                     self._read(payload.split(b"\n"), batch)
                     continue
@@ -229,6 +243,9 @@ class StreamParser(EventParser):
 
     def _end_answer(self, batch: Batch) -> None:
         """End the answer: emit the finish that was held back, and the usage."""
+        finish = self._finish
+        if finish is not None and not (self._has_content or self._beside):
+            _require_output(finish, None if self._usage is None else self._usage.usage)
         self.done = True
         if self._finish is not None:
             if self._finish.reason == "stop" and self._reader.calls:  # they came after it
@@ -295,7 +312,8 @@ class StreamParser(EventParser):
             # the last in a chunk of its own.
             if completion.usage and (self._finish is not None or not choices):
                 self._usage = UsageReport(read_usage(completion.usage))
-        self._started = self._started or bool(batch)
+        if batch:
+            self._started = self._has_content = True
         return is_unknown
 
     def _choices(self, choices: list[Choice], batch: Batch) -> None:

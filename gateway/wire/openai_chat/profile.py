@@ -35,6 +35,7 @@ _NAMES = {
     "zai_tool_stream": "tool_stream",
     "cached_models": "cached_models",
     "requires_mistral_tool_ids": "nine_character_ids",
+    "max_call_id": "max_call_id",
     "requires_reasoning_content_on_assistant_messages": "reasoning_content",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
@@ -65,8 +66,8 @@ class Profile:
     `assistant_after_result`: a message of the user may not follow the result of a tool, and content may not be null.
     `thinking_as_text`: reasoning goes back as text before the answer. `visible_details`: types of `reasoning_details`
     whose text belongs to the answer. `tool_stream`: streams the arguments of calls if `tool_stream` says so.
-    `nine_character_ids`: ids of calls have nine letters and digits. `cached_models`: the beginning of the ids of models
-    that take breakpoints of Anthropic's prompt cache; None: none.
+    `nine_character_ids`: ids of calls have nine letters and digits; `max_call_id`: the most characters of one.
+    `cached_models`: the beginning of the ids of models that take breakpoints of Anthropic's prompt cache; None: none.
     """
 
     tool_choice: bool = True
@@ -97,6 +98,7 @@ class Profile:
     visible_details: frozenset[str] = frozenset()
     tool_stream: bool = False
     nine_character_ids: bool = False
+    max_call_id: int | None = None
     cached_models: str | None = None
     adjusts_body: bool = field(default=False, init=False)
     """Whether a body needs more than the fields of the format, so that a request to others costs nothing."""

@@ -24,7 +24,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
-from gateway.wire.call_ids import NineCharacterIds
+from gateway.wire.call_ids import NineCharacterIds, shortened
 from gateway.wire.foreign import FAILED
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
@@ -39,7 +39,9 @@ def encode_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[
     names = _called(messages) if profile.result_name else {}
     encoded = [_message(message, model, profile, names) for message in messages]
     if profile.nine_character_ids:
-        _shorten_ids(encoded)
+        _renumber(encoded)
+    elif profile.max_call_id is not None:
+        _shorten_ids(encoded, profile.max_call_id)
     if profile.assistant_after_result:
         encoded = list(_with_assistant_after_results(encoded))
     if profile.reasoning_content and model.reasoning:
@@ -49,8 +51,17 @@ def encode_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[
     return encoded
 
 
-def _shorten_ids(encoded: list[dict[str, Any]]) -> None:
-    """Replace the ids of calls, which may be another provider's, and those of their results."""
+def _shorten_ids(encoded: list[dict[str, Any]], max_length: int) -> None:
+    """Replace long ids of calls, which are another provider's, and those of their results."""
+    for raw in encoded:
+        for call in raw.get("tool_calls", ()):
+            call["id"] = shortened(call["id"], max_length)
+        if (call_id := raw.get("tool_call_id")) is not None:
+            raw["tool_call_id"] = shortened(call_id, max_length)
+
+
+def _renumber(encoded: list[dict[str, Any]]) -> None:
+    """Replace the ids of calls, which may be another provider's, and those of their results, by Mistral's form."""
     ids = NineCharacterIds()
     for raw in encoded:
         for call in raw.get("tool_calls", ()):

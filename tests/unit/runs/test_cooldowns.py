@@ -278,6 +278,18 @@ def test_a_published_cooldown_steers_and_refuses_nothing(cooldowns, time, run):
     assert cooldowns.enter("a", run()) is Entry.FREE
 
 
+def test_a_published_cooldown_lasts_no_longer_than_the_maximum_whatever_its_retry_after(cooldowns, time, run):
+    """That instance's address may be limited, or its proxy may have answered."""
+    cooldowns.learn(SharedCooldown("a", 660.0, UpstreamKind.RATE_LIMITED))
+    time.now += 14.9
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+    time.now += 0.1
+    assert cooldowns.enter("a", run()) is Entry.PROBE
+    cooldowns.answered("a", run())
+    cooldowns.learn(SharedCooldown("a", 660.0, UpstreamKind.RATE_LIMITED))
+    assert cooldowns.enter("a", run()) is Entry.FREE
+
+
 def test_a_published_recovery_does_not_end_a_local_cooldown(cooldowns, fail, run):
     fail(shared=False)
     cooldowns.learn(SharedCooldown("a", 0.0, UpstreamKind.TIMEOUT))

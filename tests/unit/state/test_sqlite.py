@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.errors import Unavailable
+from gateway.state import stale_log
 from gateway.state.sqlite import Database
 
 TABLE = (("CREATE TABLE words (word TEXT NOT NULL)",),)
@@ -318,3 +319,78 @@ async def test_a_copy_that_is_restored_with_a_log_of_its_own_keeps_it(database, 
         file.with_name(f"{file.name}{suffix}-new").replace(f"{file}{suffix}")
     assert await database.read(words) == ["in the log"]
     await other.close()
+
+
+def crashed(file, copy):
+    """The files of `file` as a crash leaves them, at `copy`."""
+    copy.parent.mkdir(exist_ok=True)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{file}{suffix}", f"{copy}{suffix}")
+
+
+@pytest.fixture
+async def backup(database, file, tmp_path, monkeypatch):
+    """A backup of the database, with more in the database since then."""
+    monkeypatch.setattr(stale_log, "_MIN_AGE", 0.01)
+    backup = tmp_path / "backup"
+    for number in range(20):
+        await database.write(put(f"early {number}"))
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    for number in range(300):
+        await database.write(put(f"later {number}"))
+    return backup
+
+
+async def test_a_backup_beside_the_log_that_a_crash_has_left_is_not_opened(file, backup, tmp_path):
+    """SQLite would write the pages of the old file into the backup, which is corrupt afterwards."""
+    restored = tmp_path / "restored" / "test.sqlite"
+    crashed(file, restored)
+    await asyncio.sleep(0.05)  # the kernel sets times of files in steps of some milliseconds
+    shutil.copy(backup, restored)
+    before = restored.read_bytes()
+    again = Database(restored, TABLE)
+    await again.inspect()
+    assert "restored without test.sqlite-wal, move test.sqlite-wal and test.sqlite-shm away" in again.health.problem
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=r"move test\.sqlite-wal and test\.sqlite-shm away") as raised:
+            await again.write(put("after"))
+    assert str(tmp_path) not in raised.value.message, "clients must not see paths"
+    assert restored.read_bytes() == before
+    restored.with_name("test.sqlite-wal").rename(tmp_path / "old-wal")
+    await again.write(put("after"))
+    assert await again.read(words) == [*(f"early {number}" for number in range(20)), "after"]
+    assert again.health.problem is None
+    await again.close()
+
+
+@pytest.mark.parametrize("checkpoint", [None, "PASSIVE", "FULL", "RESTART"])
+@pytest.mark.usefixtures("backup")
+async def test_what_a_crash_has_left_is_opened_whatever_the_times_of_its_files_are(file, tmp_path, checkpoint):
+    if checkpoint is not None:
+        await asyncio.sleep(0.05)
+        with closing(sqlite3.connect(file)) as other:  # writes the file after its log
+            other.execute(f"PRAGMA wal_checkpoint({checkpoint})")
+    restored = tmp_path / "restored" / "test.sqlite"
+    crashed(file, restored)
+    await asyncio.sleep(0.05)
+    if checkpoint is None:
+        restored.with_name("test.sqlite-wal").touch()
+    else:
+        restored.chmod(0o600)  # also makes it the newer one
+    again = Database(restored, TABLE)
+    await again.inspect()
+    assert again.health.problem is None
+    assert len(await again.read(words)) == 320
+    await again.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 5000, b"\x37\x7f\x06\x82" + bytes(100)])
+async def test_a_log_without_a_transaction_is_sqlites_own_affair(database, file, monkeypatch, content):
+    monkeypatch.setattr(stale_log, "_MIN_AGE", -1000.0)
+    await database.write(put("a"))
+    await database.close()
+    file.with_name("test.sqlite-wal").write_bytes(content)
+    again = Database(file, TABLE)
+    assert await again.read(words) == ["a"]
+    await again.close()

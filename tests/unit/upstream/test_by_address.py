@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.config.providers import ModelsConfig
-from gateway.core.message import Message, Text
+from gateway.core.message import Message, Text, ToolCall, ToolResult
 from gateway.core.turn import Turn
 from gateway.upstream.configured import providers_from
 from gateway.upstream.provider import Provider
@@ -92,3 +92,33 @@ def test_no_format_sends_openclaws_name_for_the_cache_retention(api):
     turn = Turn("m", (Message("user", (Text("hi"),)),), params={"cacheRetention": "long"})
     model = provider.model("m")
     assert b"acheRetention" not in UPSTREAMS[api].request(turn, model).body
+
+
+LONG_ID = f"chatcmpl-tool-{'a1b2c3d4' * 4}"
+CALLED = (
+    Message("user", (Text("hi"),)),
+    Message("assistant", (ToolCall(LONG_ID, "f", "{}"), ToolCall("call_1", "f", "{}"))),
+    Message("tool", (ToolResult(LONG_ID, (Text("1"),)),)),
+    Message("tool", (ToolResult("call_1", (Text("2"),)),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_short"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://some-name.openai.azure.com/openai/v1", True),
+        ("https://some-name.services.ai.azure.com/openai/v1", True),
+        ("https://openrouter.ai/api/v1", False),
+        ("http://127.0.0.1:4000/v1", False),  # a proxy may read the signature that its own ids hold
+        ("https://api.openai.com.example/v1", False),
+    ],
+)
+def test_another_providers_long_ids_of_calls_are_short_where_openai_answers(url: str, is_short: bool):
+    provider = row(baseUrl=url, api=COMPLETIONS, apiKey="k", models=[{"id": "m"}])
+    body = json.loads(UPSTREAMS[COMPLETIONS].request(Turn("m", CALLED), provider.model("m")).body)
+    assistant, *results = body["messages"][1:]
+    ids = [call["id"] for call in assistant["tool_calls"]]
+    assert ids == [result["tool_call_id"] for result in results]
+    assert ids[1] == "call_1"
+    assert (len(ids[0]) <= 40, ids[0] == LONG_ID) == (is_short, not is_short)

@@ -166,7 +166,11 @@ def test_a_long_message_is_cut():
 @pytest.mark.parametrize(
     ("exception", "kind", "text"),
     [
-        (ConnectionTimeout(), UpstreamKind.CONNECT_TIMEOUT, "did not accept a connection within 10 s."),
+        (
+            ConnectionTimeout("did not accept a connection"),
+            UpstreamKind.CONNECT_TIMEOUT,
+            "did not accept a connection within 10 s.",
+        ),
         (NameUnknown("no such name"), UpstreamKind.CONNECT, "its host name can't be resolved (no such name)."),
         (CannotConnect("refused the connection"), UpstreamKind.CONNECT, "refused the connection."),
         (TlsFailed("its certificate is not trusted (x)"), UpstreamKind.TLS, "its certificate is not trusted (x)."),

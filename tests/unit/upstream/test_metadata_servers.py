@@ -126,8 +126,9 @@ async def test_a_token_is_renewed_beside_the_requests(metadata):
             Kind.AUTH,
             "Identity not found; ",
         ),
-        (429, {}, Kind.RATE_LIMITED, "status 429."),
-        (500, {"error": "unknown"}, Kind.SERVER_ERROR, "unknown."),
+        (404, {}, Kind.AUTH, "status 404; "),
+        (429, {}, Kind.CONNECT, "status 429."),
+        (500, {"error": "unknown"}, Kind.CONNECT, "unknown."),
     ],
 )
 async def test_a_refusal_says_what_to_do_and_a_busy_server_is_asked_again(metadata, status, body, kind, reason):

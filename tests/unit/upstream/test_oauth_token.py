@@ -153,7 +153,9 @@ async def test_closing_ends_the_renewal(tokens):
             "AADSTS7000215: Invalid secret; sign in again.",
         ),
         (200, {"id_token": "x"}, Kind.AUTH, "status 200; sign in again."),
-        (503, [], Kind.OVERLOADED, "status 503."),
+        (404, {}, Kind.AUTH, "status 404; sign in again."),
+        (429, {}, Kind.CONNECT, "status 429."),
+        (503, [], Kind.CONNECT, "status 503."),
     ],
 )
 async def test_a_refused_login_says_why_and_what_to_do_and_is_tried_again(tokens, status, body, kind, reason):

@@ -1,9 +1,11 @@
 """Providers behind a proxy, and with TLS settings of their own: real sockets, a real handshake."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,7 @@ from gateway.config.providers import ModelsConfig
 from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.http import Client
 from gateway.upstream.provider import Provider
-from gateway.upstream.transport.errors import CannotConnect, TlsFailed, TransportError
+from gateway.upstream.transport.errors import CannotConnect, TlsFailed
 from tests.certificates import Authority, Issued
 
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -185,8 +187,44 @@ async def test_a_server_gets_the_clients_certificate_whose_key_has_a_passphrase(
     async with server(context_of(authority.issue("server", HOST), clients=authority)) as (port, _):
         url = f"https://127.0.0.1:{port}/v1"
         assert await answer(row(url, tls={**tls, **mine})) == 200
-        with pytest.raises(TransportError):
-            await answer(row(url, tls=tls))
+
+
+@contextmanager
+def with_alerts(context: ssl.SSLContext) -> Iterator[int]:
+    """The port of a server that sends its alerts, as OpenSSL does and asyncio does not."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # closed
+            with connection.dup() as raw:
+                with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                    secured.recv(1000)
+                while raw.recv(1000):  # closing with unread data would reset the connection, and lose the alert
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+async def test_a_refused_certificate_of_the_client_is_a_failure_of_tls_and_not_of_the_provider(authority: Authority):
+    """The server says so after the handshake. Only this instance may have an old certificate, or none."""
+    foreign = Authority(authority.file.parent / "foreign", "Unknown authority").issue("gateway")
+    tls = {"ca": pem(authority.file), "serverName": HOST}
+    theirs = {"cert": pem(foreign.certificate), "key": pem(foreign.key)}
+    with with_alerts(context_of(authority.issue("server", HOST), clients=authority)) as port:
+        for mine in ({}, theirs):
+            for _ in range(5):
+                with pytest.raises(TlsFailed, match=r"^its server ended the TLS connection \(.*ALERT"):
+                    await answer(row(f"https://127.0.0.1:{port}/v1", tls={**tls, **mine}))
 
 
 async def test_a_certificate_is_accepted_unchecked_only_if_the_row_says_so(authority: Authority):
@@ -228,3 +266,21 @@ def test_a_wrong_passphrase_is_a_problem_and_asks_nobody_at_the_terminal(authori
     config = {"providers": {"p": {"baseUrl": "https://h/v1", "request": {"tls": tls}}}}
     (reported,) = provider_problems(ModelsConfig.model_validate(config), {})
     assert "passphrase is wrong" in str(reported)
+
+
+def test_instances_share_the_identity_of_a_provider_only_with_the_same_credential_and_way_there(authority: Authority):
+    url, client = "https://model.internal/v1", authority.issue("gateway")
+    mine = {"cert": pem(client.certificate), "key": pem(client.key)}
+    other = authority.issue("other")
+    rows = [
+        row(url),
+        row(url, proxy={"mode": "explicit-proxy", "url": "http://proxy.internal:3128"}),
+        row(url, env={"HTTPS_PROXY": "http://another.internal:3128"}, proxy={"mode": "env-proxy"}),
+        row(url, tls=mine),
+        row(url, tls={"cert": pem(other.certificate), "key": pem(other.key)}),
+        row(url, headers={"x-key": "another-secret"}),
+        row("https://another.internal/v1"),
+    ]
+    assert len({one.identity for one in rows}) == len(rows)
+    assert row(url, tls=mine).identity == row(url, tls=mine).identity
+    assert row(url, proxy={"mode": "env-proxy"}).identity == row(url).identity

@@ -4,6 +4,11 @@ from gateway.core.upstream_error import UpstreamKind as Kind
 from gateway.wire.openai_error import classify, error_in
 
 
+def too_long(path):
+    message = f"Invalid '{path}': string too long. Expected a string with maximum length 40, but got 46."
+    return {"message": message, "type": "invalid_request_error", "param": path, "code": "string_above_max_length"}
+
+
 @pytest.mark.parametrize(
     ("status", "error", "kind", "code"),
     [
@@ -39,7 +44,15 @@ from gateway.wire.openai_error import classify, error_in
         (529, {}, Kind.OVERLOADED, None),
         # unless code or type say more
         (400, {"code": "context_length_exceeded"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
-        (400, {"code": "string_above_max_length"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        # one string that is too long, of the prompt's text or of something else
+        (400, too_long("messages[0].content"), Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, too_long("input[3].content[0].text"), Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, too_long("input"), Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, {**too_long("input[1].output"), "param": None}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, too_long("messages[2].tool_calls[0].id"), Kind.INVALID_REQUEST, "string_above_max_length"),
+        (400, too_long("tools[1].function.description"), Kind.INVALID_REQUEST, "string_above_max_length"),
+        (400, {**too_long("input[9].call_id"), "param": None}, Kind.INVALID_REQUEST, "string_above_max_length"),
+        (400, {"code": "string_above_max_length"}, Kind.INVALID_REQUEST, "string_above_max_length"),
         (400, {"type": "exceed_context_size_error"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
         (400, {"code": "content_filter"}, Kind.CONTENT_FILTER, "content_filter"),
         (400, {"code": "content_policy_violation"}, Kind.CONTENT_FILTER, "content_filter"),

@@ -47,6 +47,23 @@ def test_an_error_without_a_name_in_place_of_an_answer_is_an_error(api, error, k
         assert one.message.endswith("out of memory")
 
 
+NAMED = {"error": {"code": 503, "message": "out of memory", "status": "UNAVAILABLE"}}
+
+
+@pytest.mark.parametrize("api", ["openai-completions", "google-generative-ai", "google-vertex"])
+@pytest.mark.parametrize("frame", ["data: {}\n\n", "{}", "{}\n\n", "[\n{}\n]"])
+def test_an_error_in_an_array_is_an_error_in_a_whole_answer_and_in_a_stream(api, frame):
+    """As Google reports errors, with and without the framing of a stream."""
+    wire = UPSTREAMS[api]
+    error = json.dumps([NAMED], indent=1).strip("[]\n") if frame.startswith("[") else json.dumps([NAMED])
+    with pytest.raises(UpstreamError) as caught:
+        wire.parse_answer(json.dumps([NAMED]).encode(), MODEL)
+    _, failure = read_stream(wire.parser(MODEL), [frame.format(error).encode()])
+    for one in (caught.value, failure):
+        assert one is not None
+        assert (one.kind, one.message) == (Kind.OVERLOADED, "out of memory")
+
+
 @each_error
 @pytest.mark.parametrize("apart", [True, False])
 def test_it_ends_a_stream_after_what_came_before_it(error, kind, apart):

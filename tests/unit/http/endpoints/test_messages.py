@@ -262,8 +262,11 @@ async def test_tools_and_the_choice_of_none_are_sent_together(client, provider):
         [{"type": "image", "source": {"type": "base64", "media_type": "image/svg+xml", "data": "PHN2Zy8+"}}],
         [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "bm90IGEgcGljdHVyZQ=="}}],
         [{"type": "image", "source": {"type": "url", "url": "https://x.example/a.png"}}],
+        [{"type": "image", "source": {"type": "url", "url": ""}}],
+        [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}],
+        [{"type": "image", "source": {"type": "base64", "media_type": "", "data": "bm90IGEgcGljdHVyZQ=="}}],
     ],
-    ids=["many", "svg", "no picture", "url"],
+    ids=["many", "svg", "no picture", "url", "no url", "no data", "no type"],
 )
 async def test_pictures_of_a_tool_never_end_the_request(client, provider, pictures):
     provider.says("seen")

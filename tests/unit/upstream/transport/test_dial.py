@@ -16,6 +16,7 @@ from gateway.upstream.transport.errors import (
     NoFileDescriptors,
     TlsFailed,
 )
+from gateway.upstream.transport.route import Proxy, Route, TlsSettings
 
 CERTIFICATE = Path(__file__).parents[3] / "fault" / "untrusted.pem"
 
@@ -88,9 +89,51 @@ def full():
             one.close()
 
 
-async def test_connecting_times_out(full):
-    with pytest.raises(ConnectionTimeout):
-        await Dialer(0.1).connect(Origin("127.0.0.1", full, tls=False))
+@pytest.mark.parametrize("tls", [False, True])
+async def test_connecting_times_out(full, tls):
+    with pytest.raises(ConnectionTimeout, match=r"^did not accept a connection$"):
+        await Dialer(0.3).connect(Origin("127.0.0.1", full, tls=tls))
+
+
+@pytest.fixture
+async def silent():
+    """A port that accepts connections and never sends anything."""
+
+    async def hold(reader, writer):
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_timeout_of_the_tls_handshake_is_named_as_that(silent, host):
+    with pytest.raises(ConnectionTimeout, match=r"^accepted a connection but did not answer the TLS handshake$"):
+        await Dialer(0.3).connect(Origin(host, silent, tls=True))
+
+
+async def test_a_timeout_names_the_proxy_that_caused_it(silent, full):
+    server = Origin("provider.invalid", 443, tls=True)
+    through = Route(Proxy("127.0.0.1", silent))
+    with pytest.raises(ConnectionTimeout, match=rf"^can't be reached: the proxy 127.0.0.1:{silent} did not open a tun"):
+        await Dialer(0.3).connect(server._replace(route=through))
+    through = Route(Proxy("127.0.0.1", silent, tls=TlsSettings()))
+    with pytest.raises(ConnectionTimeout, match=rf"the proxy 127.0.0.1:{silent} accepted a connection but did not ans"):
+        await Dialer(0.3).connect(server._replace(route=through))
+    through = Route(Proxy("127.0.0.1", full))
+    with pytest.raises(ConnectionTimeout, match=rf"the proxy 127.0.0.1:{full} did not accept a connection$"):
+        await Dialer(0.3).connect(server._replace(route=through))
+
+
+async def test_a_timeout_of_the_lookup_is_named_as_that(monkeypatch):
+    async def no_answer(*_arguments, **_options):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", no_answer)
+    with pytest.raises(ConnectionTimeout, match=r"^could not be found: its host name was not resolved$"):
+        await Dialer(0.05).connect(Origin("provider.example", 443, tls=False))
 
 
 @pytest.fixture

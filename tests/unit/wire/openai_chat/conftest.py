@@ -31,9 +31,12 @@ def read_stream(pieces: Iterable[bytes]) -> tuple[Batch, UpstreamError | None]:
     try:
         while not parser.done and (piece := next(left, None)) is not None:
             events += parser.feed(piece)
-        events += parser.close()
     except UpstreamError:
         pass
+    try:
+        events += parser.close()
+    except UpstreamError as error:
+        return events, error
     return events, None
 
 

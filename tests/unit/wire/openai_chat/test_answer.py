@@ -53,9 +53,6 @@ def failure(raw):
     ("message", "events"),
     [
         ({"content": "Hello"}, [TextDelta("Hello")]),
-        ({"content": None}, []),
-        ({"content": ""}, []),
-        ({}, []),
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, [TextDelta("ab")]),
         ({"content": "\ud83d\ude00"}, [TextDelta("\N{GRINNING FACE}")]),
         ({"content": "a", "reasoning_content": "hm"}, [ThinkingDelta("hm"), THOUGHT, TextDelta("a")]),
@@ -69,6 +66,16 @@ def failure(raw):
 )
 def test_a_message_is_decoded_as_the_events_of_a_stream(message, events):
     assert parse_answer(body(message), MODEL) == [*events, STOP]
+
+
+@pytest.mark.parametrize("message", [{}, {"content": None}, {"content": ""}, {"content": [], "tool_calls": []}])
+def test_an_empty_answer_is_one_only_if_the_provider_counts_what_the_model_wrote(message):
+    for usage in ({}, {"usage": None}, {"usage": {"prompt_tokens": 3, "completion_tokens": 0}}):
+        assert failure(body(message, **usage)).kind is UpstreamKind.MALFORMED
+    events = parse_answer(body(message, usage={"prompt_tokens": 3, "completion_tokens": 1}), MODEL)
+    assert events == [STOP, UsageReport(Usage(3, 1, 4))]
+    for finish in ("length", "content_filter"):
+        assert parse_answer(body(message, finish), MODEL) == [Finish(finish)]
 
 
 def test_calls_are_numbered_in_their_order():

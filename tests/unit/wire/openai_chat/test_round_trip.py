@@ -51,8 +51,8 @@ def answers(draw):
     if finish == "tool_calls":  # then each call has arguments
         given_to = {event.index for event in events if isinstance(event, ToolCallDelta)}
         events += [ToolCallDelta(index, "{}") for index in range(count) if index not in given_to]
-    events.append(Finish(finish))
-    return [*events, UsageReport(draw(usages()))]
+    usage = draw(usages().filter(lambda one: events or finish != "stop" or one.completion))
+    return [*events, Finish(finish), UsageReport(usage)]
 
 
 def cut(whole, positions):

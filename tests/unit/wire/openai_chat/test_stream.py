@@ -55,7 +55,6 @@ def test_a_plain_answer_is_decoded(read, stream):
     ("delta", "events"),
     [
         ({"content": "a"}, [TextDelta("a")]),
-        ({"content": None}, []),
         ({"content": "a", "role": "assistant"}, [TextDelta("a")]),
         ({"content": [{"type": "text", "text": "a"}, {"type": "thinking"}, {"text": "b"}, 1]}, [TextDelta("ab")]),
         ({"reasoning_content": "hm"}, [ThinkingDelta("hm"), thought("hm", field="reasoning_content")]),
@@ -73,7 +72,7 @@ def test_a_plain_answer_is_decoded(read, stream):
         (call(7, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
         (call(None, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
         ({"content": "so", **call(0, "c", "f")}, [TextDelta("so"), ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
-        ({"unknown": {"a": 1}}, []),
+        ({"content": "a", "unknown": {"a": 1}}, [TextDelta("a")]),
     ],
 )
 def test_every_field_of_a_delta_is_decoded(read, stream, delta, events):
@@ -188,11 +187,11 @@ def test_a_stop_after_calls_becomes_tool_calls(read, stream, reason, finish):
 @pytest.mark.parametrize(
     ("chunks", "reports"),
     [
-        ([END], []),
+        ([chunk({"content": "a"}), END], []),
         ([chunk(finish="stop", usage=USAGE)], [REPORT]),
         ([END, {"choices": [], "usage": USAGE}], [REPORT]),
         ([END, {"usage": USAGE}], [REPORT]),
-        ([END, {"choices": [], "usage": None}], []),
+        ([chunk({"content": "a"}), END, {"choices": [], "usage": None}], []),
         ([{"choices": [], "usage": {"prompt_tokens": 1}}, {"choices": [], "usage": USAGE}, END], [REPORT]),
         ([{"choices": [], "usage": {"prompt_tokens": 1}}, END, {"choices": [], "usage": USAGE}], [REPORT]),
         ([chunk({"content": "a"}, usage=USAGE), END], []),
@@ -204,6 +203,16 @@ def test_only_usage_at_the_end_is_reported(read, stream, chunks, reports):
     events, _ = read(stream(*chunks))
     assert [event for event in events if isinstance(event, UsageReport)] == reports
     assert events[-1] == (reports or [STOP])[-1]
+
+
+@pytest.mark.parametrize("delta", [{}, {"role": "assistant", "content": ""}, {"content": None}, {"unknown": {"a": 1}}])
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n"])
+def test_an_empty_answer_is_one_only_if_the_provider_counts_what_the_model_wrote(read, stream, delta, end):
+    for usage in ([], [{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 0}}]):
+        events, failure = read(stream(chunk(delta), END, *usage, end=end))
+        assert (events, failure.kind) == ([], UpstreamKind.MALFORMED)
+    assert read(stream(chunk(delta), END, {"choices": [], "usage": USAGE}, end=end)) == ([STOP, REPORT], None)
+    assert read(stream(chunk(delta), chunk(finish="length"), end=end)) == ([Finish("length")], None)
 
 
 @pytest.mark.parametrize("end", [b"", b"data: [DONE]", b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b": bye\n\n"])
@@ -328,7 +337,7 @@ def test_the_finish_reason_error_without_details_is_an_error(read, stream):
     assert failure.kind is UpstreamKind.SERVER_ERROR
 
 
-@given(st.text(max_size=12), st.lists(st.integers(0, 24), max_size=4))
+@given(st.text(min_size=1, max_size=12), st.lists(st.integers(0, 24), max_size=4))
 def test_a_split_surrogate_pair_is_rejoined(read, stream, text, positions):
     units = text.encode("utf-16-le")
     edges = sorted({0, len(units), *(2 * position for position in positions if 2 * position < len(units))})
