@@ -3,9 +3,10 @@
 Requests never wait for Redis: `gateway.runs.cooldowns` holds all known cooldowns in the process. An instance reads the
 current cooldowns when it starts and when it reconnects to Redis.
 
-A message has the candidate, the remaining time and the kind of failure, but no error text, because that belongs to one
-client. Kinds that concern only one instance or its key (connecting, DNS, TLS, file descriptors, refused keys) are
-neither published nor accepted; the table in `gateway.runs.failover` marks them.
+A message has the candidate, the remaining time, the kind of failure, and a digest of the client if all failures are of
+one. It has no error text, because that belongs to one client. Kinds that concern only one instance or its key
+(connecting, DNS, TLS, file descriptors, refused keys) are neither published nor accepted; the table in
+`gateway.runs.failover` marks them.
 """
 
 import secrets
@@ -22,6 +23,7 @@ COOLDOWNS = load_script(__file__, "sync_cooldowns")
 
 _PREFIX = b"cooldown "  # other senders use the same channel
 _MAX_UNIT = 1000  # characters; no candidate has a longer name
+_MAX_CLIENT = 64  # characters of a digest
 _SLOWER = 1.1  # other instances wait longer, so that the instance that opened the cooldown probes first
 
 
@@ -60,7 +62,13 @@ class CooldownSync:
         return self._link.key("cooldowns")
 
     def _publish(self, shared: SharedCooldown) -> None:
-        fields = {"from": self._own, "unit": shared.unit, "seconds": shared.seconds, "kind": shared.kind.value}
+        fields = {
+            "from": self._own,
+            "unit": shared.unit,
+            "seconds": shared.seconds,
+            "kind": shared.kind.value,
+            "client": shared.client,
+        }
         message = _PREFIX + dumps(fields)
         milliseconds = round(shared.seconds * 1000)
         arguments: list[Argument] = ["publish", shared.unit, milliseconds, self._link.channel, message]
@@ -73,9 +81,10 @@ class CooldownSync:
         try:
             fields: Any = loads(message.removeprefix(_PREFIX))
             seconds = float(fields["seconds"]) if remaining is None else remaining
-            shared = SharedCooldown(str(fields["unit"]), seconds * _SLOWER, UpstreamKind(fields["kind"]))
+            client = str(fields.get("client", ""))  # earlier versions don't send it
+            shared = SharedCooldown(str(fields["unit"]), seconds * _SLOWER, UpstreamKind(fields["kind"]), client)
             own = fields["from"] == self._own
         except (InvalidJSON, KeyError, TypeError, ValueError):
             return  # a message of another version
-        if not own and shared.kind in SHARED_KINDS and len(shared.unit) <= _MAX_UNIT:
+        if not own and shared.kind in SHARED_KINDS and len(shared.unit) <= _MAX_UNIT and len(client) <= _MAX_CLIENT:
             self._cooldowns.learn(shared)

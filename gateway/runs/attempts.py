@@ -138,7 +138,7 @@ class Attempts:
             self._trace.first_event()
         if self._entry is not Entry.FREE and self._asked is not None:
             self._entry = Entry.FREE
-            self._cooldowns.answered(self._asked.unit)
+            self._cooldowns.answered(self._asked.unit, self._trace)
 
     def show(self) -> None:
         """The client gets a part of the current attempt's answer."""
@@ -148,7 +148,7 @@ class Attempts:
     def succeeded(self) -> None:
         """The answer is complete."""
         if self._asked is not None and not self._cooldowns.all_closed:
-            self._cooldowns.succeeded(self._asked.unit)
+            self._cooldowns.succeeded(self._asked.unit, self._trace)
         self._asked = None
         self._entry = Entry.FREE
         self._trace.end(ANSWERED, 200)
@@ -173,7 +173,7 @@ class Attempts:
             return False
         ref, all_closed = remaining[0].ref, self._cooldowns.all_closed
         return any(
-            one.ref != ref and (all_closed or not cooldowns.cooling(one.unit)) and not self._posts(one)
+            one.ref != ref and (all_closed or not cooldowns.cooling(one.unit, self._trace)) and not self._posts(one)
             for one in remaining
         )
 
@@ -181,7 +181,7 @@ class Attempts:
     def _has_other_key(self) -> bool:
         """Whether the current model can be asked with another key now."""
         current, *others = self._cursor.remaining
-        return any(one.ref == current.ref and not self._cooldowns.cooling(one.unit) for one in others)
+        return any(one.ref == current.ref and not self._cooldowns.cooling(one.unit, self._trace) for one in others)
 
     def _pause(self, failure: UpstreamError, rule: Rule) -> float | None:
         """Seconds until the same candidate is retried; None if it is not retried."""
@@ -208,7 +208,7 @@ class Attempts:
         entry, self._entry = self._entry, Entry.FREE
         if rule.cooldown is Cooldown.ENDS:
             if entry is not Entry.FREE:
-                self._cooldowns.answered(candidate.unit)
+                self._cooldowns.answered(candidate.unit, self._trace)
         elif in_time and rule.cooldown in THRESHOLDS:
             counted = Failure(failure, THRESHOLDS[rule.cooldown], rule.shared)
             self._cooldowns.failed(candidate.unit, counted, entry, self._trace)

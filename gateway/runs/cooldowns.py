@@ -4,6 +4,10 @@ A cooldown changes the order of candidates and refuses nothing: a run without an
 all the same (`gateway.runs.attempts` decides that). A cooldown belongs to an address, a credential and a model, so it
 does not affect other models of the provider or its other keys.
 
+Failures of one client's runs alone may be the fault of its requests: the provider may fail on that prompt only. Such a
+cooldown holds for that client. Runs of other clients probe at once, one at a time; after an answer they are free, and
+after a failure the cooldown holds for everybody.
+
 Only candidates that failed have an entry, at most MAX_ENTRIES; without failures this costs nothing. A candidate without
 an entry, because it was closed, evicted or never created, is free.
 """
@@ -11,6 +15,7 @@ an entry, because it was closed, evicted or never created, is free.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -49,17 +54,20 @@ class CooldownPolicy:
 
 
 class SharedCooldown(Struct, frozen=True):
-    """A published cooldown: it lasts `seconds` from now (0: it has ended); `kind` is its cause."""
+    """A published cooldown: it lasts `seconds` from now (0: it has ended); `kind` is its cause. `client` is a digest of
+    the client whose failures alone opened it, empty if there are several.
+    """
 
     unit: str
     seconds: float
     kind: UpstreamKind
+    client: str = ""
 
 
 class _Cooldown:
     __slots__ = (
-        "client", "failures", "hinted", "kind", "learnt", "others_came", "probing", "run", "seconds", "shared",
-        "touched", "until",
+        "alone", "cleared", "client", "failures", "hinted", "kind", "learnt", "others_came", "prober", "probing", "run",
+        "seconds", "shared", "touched", "until",
     )  # fmt: skip
 
     def __init__(self, kind: UpstreamKind) -> None:
@@ -72,7 +80,10 @@ class _Cooldown:
         self.learnt = False  # published by another instance
         self.shared = False
         self.probing = False
-        self.client = ""  # the client whose request opened it
+        self.prober = ""  # the client whose run probes
+        self.client = ""  # the client whose request failed first, and then the one whose request opened it
+        self.alone = False  # whether all failures are of that client
+        self.cleared = False  # whether another client got an answer while `alone`
         self.others_came = False  # whether other clients sent requests since it opened
         self.touched = 0.0
 
@@ -107,23 +118,40 @@ class Cooldowns:
         entry = self._entries.get(unit)
         if entry is None or entry.until is None:
             return Entry.FREE
-        until = entry.until
-        if run.client != entry.client:
+        until, client = entry.until, _digest(run.client)
+        if client != entry.client:
             entry.others_came = True
+            if entry.alone:
+                return self._enter_beside(entry, client)
         elif entry.others_came:
             until += (
                 entry.seconds
             )  # another client should probe: this client's requests may be the cause of the failures
         if entry.probing or now + _TIMER_GRAIN < until:
             return Entry.COOLING
-        entry.probing = True
+        entry.probing, entry.prober = True, client
         return Entry.PROBE
 
-    def cooling(self, unit: str) -> bool:
-        """Whether a candidate cools down; does not request admission."""
+    def _enter_beside(self, entry: _Cooldown, client: str) -> Entry:
+        """Admit a run of another client than the one whose runs alone have failed."""
+        if entry.cleared:
+            return Entry.FREE
+        if entry.probing and entry.prober != entry.client:
+            return Entry.COOLING
+        entry.probing, entry.prober = True, client
+        return Entry.PROBE
+
+    def cooling(self, unit: str, run: RunTrace | None = None) -> bool:
+        """Whether a candidate cools down for this run. Without a run: for all clients, as far as this process knows.
+        Does not request admission.
+        """
         entry = self._entries.get(unit)
         if entry is None or entry.until is None:
             return False
+        if entry.cleared and run is None:
+            return False
+        if run is not None and entry.alone and entry.client != _digest(run.client):
+            return not entry.cleared and entry.probing and entry.prober != entry.client
         return entry.probing or self._clock() + _TIMER_GRAIN < entry.until
 
     def remaining(self, unit: str) -> float:
@@ -147,6 +175,7 @@ class Cooldowns:
         """A run gave the candidate up. Each run counts once."""
         known = self._entry(unit, failure.error.kind)
         known.kind, known.shared, known.touched = failure.error.kind, failure.shared, self._clock()
+        self._attribute(known, _digest(run.client))
         if entry is Entry.PROBE:
             known.probing = False
             if (
@@ -165,23 +194,41 @@ class Cooldowns:
         known = self._entry(unit, failure.error.kind)
         known.kind, known.shared, known.touched = failure.error.kind, failure.shared, self._clock()
         hint = min(failure.error.retry_after or 0.0, _MAX_HINT)
+        known.alone = known.cleared = False  # the provider itself says that it can't answer
         if known.until is None or known.until < self._clock() + hint:
             self._open(unit, known, hint, run, hinted=True)
 
-    def answered(self, unit: str) -> None:
-        """The candidate sent a first event: its cooldown ends, although the answer may still break."""
-        entry = self._entries.get(unit)
-        if entry is not None and entry.until is not None:
-            if entry.learnt:
-                self._trust(unit)
-            self._close(entry)
-            if entry.shared:
-                self._publish(SharedCooldown(unit, 0.0, entry.kind))
+    def _attribute(self, entry: _Cooldown, client: str) -> None:
+        """Note whether all failures are of one client."""
+        if entry.cleared and client != entry.client:
+            self._close(entry)  # others were answered since: their failures are counted from the beginning
+        if entry.until is None and not entry.failures:
+            entry.client, entry.alone = client, True
+        elif client != entry.client:
+            entry.alone = False
 
-    def succeeded(self, unit: str) -> None:
-        """The answer is complete: forget all failures."""
-        if unit in self._entries:
-            self.answered(unit)
+    def answered(self, unit: str, run: RunTrace) -> None:
+        """The candidate sent a first event: its cooldown ends, although the answer may still break.
+
+        If it holds for one client, an answer to another one does not end it.
+        """
+        entry = self._entries.get(unit)
+        if entry is None or entry.until is None:
+            return
+        if entry.learnt:
+            self._trust(unit)
+        elif entry.alone and entry.client != _digest(run.client):
+            entry.cleared, entry.probing = True, False
+            return
+        self._close(entry)
+        if entry.shared:
+            self._publish(SharedCooldown(unit, 0.0, entry.kind))
+
+    def succeeded(self, unit: str, run: RunTrace) -> None:
+        """The answer is complete: forget all failures, but not those of a client that cools down alone."""
+        self.answered(unit, run)
+        entry = self._entries.get(unit)
+        if entry is not None and entry.until is None:
             del self._entries[unit]
 
     def abandoned(self, unit: str) -> None:
@@ -207,6 +254,7 @@ class Cooldowns:
             entry = self._entry(shared.unit, shared.kind)
         if entry.until is None:
             entry.learnt, entry.kind, entry.hinted = True, shared.kind, False
+            entry.client, entry.alone, entry.others_came = shared.client, bool(shared.client), False
             entry.seconds = min(shared.seconds, self.policy.max_seconds)
             entry.until = self._clock() + entry.seconds
             entry.touched = self._clock()
@@ -230,14 +278,14 @@ class Cooldowns:
         entry.seconds = min(seconds, self.policy.max_seconds)
         entry.until = self._clock() + seconds
         entry.hinted, entry.learnt = hinted, False
-        entry.client, entry.others_came = run.client, False
+        entry.client, entry.others_came = _digest(run.client), False
         self._proven.pop(unit, None)
         if entry.shared:
-            self._publish(SharedCooldown(unit, seconds, entry.kind))
+            self._publish(SharedCooldown(unit, seconds, entry.kind, entry.client if entry.alone else ""))
 
     def _close(self, entry: _Cooldown) -> None:
         entry.until, entry.failures, entry.seconds, entry.run = None, 0, 0.0, None
-        entry.hinted = entry.learnt = entry.probing = False
+        entry.hinted = entry.learnt = entry.probing = entry.alone = entry.cleared = False
 
     def _sweep(self, now: float) -> None:
         """Remove old entries, so that the fast path of `all_closed` works again."""
@@ -245,3 +293,8 @@ class Cooldowns:
         for unit, entry in list(self._entries.items()):
             if now - max(entry.touched, entry.until or 0.0) > _FORGET_AFTER and not entry.probing:
                 del self._entries[unit]
+
+
+def _digest(client: str) -> str:
+    """Names a client also in other instances, which need not know who it is; empty without one."""
+    return sha256(client.encode()).hexdigest()[:16] if client else ""

@@ -22,8 +22,8 @@ OTHER = "http://p/v1#0123456789abcdef b"
 MAX_WAIT = 5.0
 
 
-def run():
-    return RunTrace("main", lambda: 0.0)
+def run(client=""):
+    return RunTrace("main", lambda: 0.0, client)
 
 
 @pytest_asyncio.fixture
@@ -51,10 +51,10 @@ async def instance(server):
         yield start
 
 
-def fail(cooldowns, kind=UpstreamKind.SERVER_ERROR, unit=UNIT):
+def fail(cooldowns, kind=UpstreamKind.SERVER_ERROR, unit=UNIT, client=""):
     for _ in range(3):
         failure = Failure(UpstreamError(kind, "words for one client"), 3, shared=RULES[kind].shared)
-        cooldowns.failed(unit, failure, Entry.FREE, run())
+        cooldowns.failed(unit, failure, Entry.FREE, run(client))
 
 
 async def until(condition):
@@ -70,7 +70,7 @@ async def test_a_cooldown_that_begins_in_one_instance_holds_in_the_others_and_en
     await until(lambda: second.enter(UNIT, run()) is Entry.COOLING)
     assert asyncio.get_running_loop().time() - began < 1.0
     assert second._entries[UNIT].until > first._entries[UNIT].until, "the instance that found out makes the probe"
-    first.answered(UNIT)
+    first.answered(UNIT, run())
     await until(lambda: second.enter(UNIT, run()) is Entry.FREE)
     assert second.all_closed
 
@@ -83,7 +83,16 @@ async def test_no_text_of_a_client_and_no_key_is_shared(instance, server):
     assert "words for one client" not in str(stored)
     (value,) = stored.values()
     fields = json.loads(value.partition(" cooldown ")[2])
-    assert set(fields) == {"from", "unit", "seconds", "kind"}
+    assert set(fields) == {"from", "unit", "seconds", "kind", "client"}
+
+
+async def test_a_cooldown_of_one_client_holds_for_that_client_in_the_others_and_does_not_name_it(instance, server):
+    first, second = await instance(), await instance()
+    fail(first, client="user:alice")
+    await until(lambda: second.enter(UNIT, run("user:alice")) is Entry.COOLING)
+    assert second.enter(UNIT, run("user:bob")) is Entry.PROBE
+    await first.link.ask(COOLDOWNS, [first.link.key("cooldowns")], ["list"])
+    assert "alice" not in str(await server.ask("HGETALL", first.link.key("cooldowns")))
 
 
 async def test_local_failures_are_not_shared(instance):
@@ -110,7 +119,7 @@ async def test_a_later_instance_reads_the_current_cooldowns(instance):
     first = await instance()
     fail(first)
     fail(first, unit=OTHER)
-    first.answered(OTHER)
+    first.answered(OTHER, run())
     await first.link.ask(COOLDOWNS, [first.link.key("cooldowns")], ["list"])
     late = await instance()
     assert late.enter(UNIT, run()) is Entry.COOLING
@@ -138,7 +147,7 @@ async def test_without_redis_every_instance_continues_alone(instance, server):
     assert second.enter(UNIT, run()) is Entry.FREE
     await server.restart()
     await until(lambda: first.link.available and second.link.available)
-    first.answered(UNIT)
+    first.answered(UNIT, run())
     fail(first)
     await until(lambda: second.enter(UNIT, run()) is Entry.COOLING)
 
@@ -170,7 +179,7 @@ async def test_redis_is_not_asked_without_failures(instance, server):
     before = await server.ask("INFO", "commandstats")
     for _ in range(100):
         assert first.enter(UNIT, run()) is Entry.FREE
-        first.succeeded(UNIT)
+        first.succeeded(UNIT, run())
     after = await server.ask("INFO", "commandstats")
 
     def calls(stats):

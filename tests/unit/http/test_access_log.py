@@ -118,7 +118,10 @@ async def test_probes_are_not_logged(logged, out):
 async def test_a_configured_secret_is_cut_out_wherever_a_client_writes_it(logged, out):
     async with logged.get("/v1/models", headers={"x-request-id": TOKEN}) as response:
         assert response.status == 200
-    assert [line["request_id"] for line in await lines(logged, out)] == ["[redacted]"]
+    async with logged.get(f"/v1/models/{TOKEN}?key={TOKEN}") as response:
+        assert response.status == 400
+    assert (await lines(logged, out))[0]["request_id"] == "[redacted]"
+    assert TOKEN not in out.getvalue()
 
 
 class TestText:

@@ -24,6 +24,10 @@ async def test_the_document_is_valid(document):
     OpenAPIV31SpecValidator(document).validate()
 
 
+async def test_the_document_does_not_name_the_version_of_the_program(document):
+    assert document["info"]["version"] == "1", "the version of the API"
+
+
 async def test_the_document_contains_every_route(client, document):
     served = {
         (resource.canonical.replace(":.*", "").replace(":.+", ""), route.method.lower())

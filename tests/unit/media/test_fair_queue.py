@@ -64,6 +64,8 @@ async def test_one_caller_leaves_a_slot_for_others():
         for name in ("a1", "a2", "a3", "b1"):
             await work.start(name)
         assert work.started == ["a1", "a2", "b1"]
+        await work.end("b1")
+        assert work.started[3:] == [], "nor does the caller get the slot that another one leaves"
         await work.end("a1")
         assert work.started[3:] == ["a3"]
 
@@ -82,11 +84,13 @@ async def test_too_many_waiting_is_a_503_with_retry_after():
         for name in ("a1", "a2", "a3"):
             await work.start(name)
         with pytest.raises(Overloaded) as refused:
-            await work.queue._enter("a")
+            async with asyncio.timeout(5):
+                await work.queue._enter("a")
         assert refused.value.headers == {"Retry-After": "10"}
         await work.start("b1")
         with pytest.raises(Overloaded):
-            await work.queue._enter("b")
+            async with asyncio.timeout(5):
+                await work.queue._enter("b")
         await work.end("a1")
         await work.start("c1")
         await work.end("a2")

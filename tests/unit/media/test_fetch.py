@@ -10,7 +10,7 @@ from aiohttp import web
 from yarl import URL
 
 from gateway.core.errors import Overloaded
-from gateway.media.fetch import Fetched, Requester, ThreadedResolver
+from gateway.media.fetch import Fetched, Fetcher, FetchPolicy, Requester, ThreadedResolver
 from tests.unit.media.conftest import PUBLIC
 
 
@@ -199,6 +199,16 @@ async def test_this_machines_own_public_address_is_refused(fetcher, refused, sit
     assert site.requests == []
     with pytest.raises(ValueError, match="not a public address"):
         fetch._check(URL(f"http://{PUBLIC}/"))
+
+
+async def test_a_fetcher_takes_this_machines_own_addresses_from_the_kernel_by_default(monkeypatch):
+    fetcher = Fetcher(FetchPolicy())
+    monkeypatch.setattr("gateway.core.own_address._source_for", lambda _: "192.0.2.1")
+    fetcher._check(URL(f"http://{PUBLIC}/"))
+    monkeypatch.setattr("gateway.core.own_address._source_for", lambda host: host)  # as for an address of this machine
+    with pytest.raises(ValueError, match="not a public address"):
+        fetcher._check(URL(f"http://{PUBLIC}/"))
+    await fetcher.close()
 
 
 async def test_a_fetch_does_not_name_the_versions_of_its_libraries(fetcher, site):

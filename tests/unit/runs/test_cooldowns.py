@@ -40,9 +40,9 @@ def test_a_candidate_that_never_failed_is_free(cooldowns, run):
     assert cooldowns.all_closed
 
 
-def test_a_candidate_without_an_entry_is_free_in_every_method(cooldowns):
-    cooldowns.answered("a")
-    cooldowns.succeeded("a")
+def test_a_candidate_without_an_entry_is_free_in_every_method(cooldowns, run):
+    cooldowns.answered("a", run())
+    cooldowns.succeeded("a", run())
     cooldowns.abandoned("a")
     cooldowns.learn(SharedCooldown("a", 0.0, UpstreamKind.TIMEOUT))
     assert cooldowns.all_closed
@@ -66,7 +66,7 @@ def test_one_run_counts_once(cooldowns, run):
 
 def test_a_complete_answer_starts_the_count_again(cooldowns, fail, run):
     fail(2)
-    cooldowns.succeeded("a")
+    cooldowns.succeeded("a", run())
     fail(2)
     assert cooldowns.enter("a", run()) is Entry.FREE
 
@@ -106,7 +106,7 @@ def test_an_answer_to_the_probe_ends_it_and_the_next_one_begins_short_again(cool
     fail(1, entry=Entry.PROBE)
     time.now += 4.0
     assert cooldowns.enter("a", run()) is Entry.PROBE
-    cooldowns.answered("a")
+    cooldowns.answered("a", run())
     assert cooldowns.enter("a", run()) is Entry.FREE
     fail()
     time.now += 2.0
@@ -154,12 +154,81 @@ def test_without_retry_after_no_run_has_to_wait(cooldowns, fail):
 
 
 def test_the_client_that_opened_it_waits_longer_when_another_one_is_there(cooldowns, time, fail, run):
-    fail(client="noisy")
+    fail(2, client="early")
+    fail(1, client="noisy")
     assert cooldowns.enter("a", run("other")) is Entry.COOLING
     time.now += 2.0
     assert cooldowns.enter("a", run("noisy")) is Entry.COOLING
     time.now += 2.0
     assert cooldowns.enter("a", run("noisy")) is Entry.PROBE, "but not for ever"
+
+
+def test_after_failures_of_one_client_alone_another_client_probes_at_once(cooldowns, fail, run):
+    fail(client="noisy")
+    assert not cooldowns.cooling("a", run("other"))
+    entries = [cooldowns.enter("a", run(client)) for client in ("noisy", "other", "other", "third")]
+    assert entries == [Entry.COOLING, Entry.PROBE, Entry.COOLING, Entry.COOLING]
+    assert cooldowns.cooling("a", run("other"))
+
+
+def test_an_answer_to_another_client_frees_all_but_the_one_that_failed(cooldowns, time, fail, run):
+    fail(client="noisy")
+    assert cooldowns.enter("a", run("other")) is Entry.PROBE
+    cooldowns.answered("a", run("other"))
+    cooldowns.succeeded("a", run("other"))
+    assert [cooldowns.enter("a", run(client)) for client in ("other", "third")] == [Entry.FREE] * 2
+    assert not cooldowns.cooling("a", run("third"))
+    assert not cooldowns.cooling("a"), "the metrics show models that cool down for everybody"
+    assert cooldowns.enter("a", run("noisy")) is Entry.COOLING
+    time.now += 4.0
+    assert cooldowns.enter("a", run("noisy")) is Entry.PROBE
+    assert cooldowns.enter("a", run("other")) is Entry.FREE, "although that client probes"
+    cooldowns.succeeded("a", run("noisy"))
+    assert cooldowns.all_closed
+
+
+def test_a_failure_of_another_client_makes_it_a_cooldown_for_everybody(cooldowns, fail, run):
+    fail(client="noisy")
+    assert cooldowns.enter("a", run("other")) is Entry.PROBE
+    fail(1, client="other", entry=Entry.PROBE)
+    assert [cooldowns.enter("a", run(client)) for client in ("other", "third")] == [Entry.COOLING] * 2
+
+
+def test_failures_of_a_client_that_was_answered_meanwhile_are_counted_from_the_beginning(cooldowns, fail, run):
+    fail(client="noisy")
+    cooldowns.succeeded("a", run("other"))
+    fail(2, client="other")
+    assert cooldowns.enter("a", run("third")) is Entry.FREE
+    fail(1, client="third")
+    assert cooldowns.enter("a", run("fourth")) is Entry.COOLING
+
+
+def test_the_probe_of_the_client_that_failed_holds_up_nobody_else(cooldowns, time, fail, run):
+    fail(client="noisy")
+    time.now += 2.0
+    assert cooldowns.enter("a", run("noisy")) is Entry.PROBE
+    assert cooldowns.enter("a", run("other")) is Entry.PROBE
+    fail(1, client="noisy", entry=Entry.PROBE)
+    cooldowns.answered("a", run("other"))
+    assert cooldowns.enter("a", run("third")) is Entry.FREE
+
+
+def test_a_providers_own_hint_holds_for_everybody(cooldowns, fail, hint, run):
+    fail(client="noisy")
+    hint(30.0)
+    assert cooldowns.enter("a", run("other")) is Entry.COOLING
+
+
+def test_a_published_cooldown_of_one_client_is_probed_by_another_at_once(cooldowns, time, run):
+    published = []
+    first = Cooldowns(CooldownPolicy(), clock=time)
+    first.share(published.append)
+    for _ in range(3):
+        first.failed("a", Failure(OUTAGE, 3, shared=True), Entry.FREE, run("noisy"))
+    cooldowns.learn(published[0])
+    assert cooldowns.enter("a", run("noisy")) is Entry.COOLING
+    assert cooldowns.enter("a", run("other")) is Entry.PROBE
+    assert "noisy" not in published[0].client
 
 
 def test_the_number_of_entries_is_bounded(cooldowns, fail, run):
@@ -184,7 +253,7 @@ def test_the_beginning_and_the_end_of_a_cooldown_are_published_without_text(time
     cooldowns.share(published.append)
     for _ in range(3):
         cooldowns.failed("a", Failure(UpstreamError(UpstreamKind.TIMEOUT, "text"), 3, shared=True), Entry.FREE, run())
-    cooldowns.answered("a")
+    cooldowns.answered("a", run())
     assert published == [
         SharedCooldown("a", 2.0, UpstreamKind.TIMEOUT),
         SharedCooldown("a", 0.0, UpstreamKind.TIMEOUT),
@@ -197,7 +266,7 @@ def test_local_failures_are_not_published(time, run):
     cooldowns.share(published.append)
     for _ in range(3):
         cooldowns.failed("a", Failure(UpstreamError(UpstreamKind.CONNECT, "x"), 3, shared=False), Entry.FREE, run())
-    cooldowns.answered("a")
+    cooldowns.answered("a", run())
     assert published == []
 
 
@@ -216,7 +285,7 @@ def test_a_published_cooldown_lasts_no_longer_than_the_maximum_whatever_its_retr
     assert cooldowns.enter("a", run()) is Entry.COOLING
     time.now += 0.1
     assert cooldowns.enter("a", run()) is Entry.PROBE
-    cooldowns.answered("a")
+    cooldowns.answered("a", run())
     cooldowns.learn(SharedCooldown("a", 660.0, UpstreamKind.RATE_LIMITED))
     assert cooldowns.enter("a", run()) is Entry.FREE
 
@@ -240,7 +309,7 @@ def test_a_candidate_that_answers_here_is_believed_more_than_other_instances_unt
     cooldowns.learn(shared)
     time.now += 5
     assert cooldowns.enter("a", run()) is Entry.PROBE
-    cooldowns.succeeded("a")
+    cooldowns.succeeded("a", run())
     for _ in range(50):
         cooldowns.learn(shared)
         assert cooldowns.enter("a", run()) is Entry.FREE
@@ -248,14 +317,14 @@ def test_a_candidate_that_answers_here_is_believed_more_than_other_instances_unt
     cooldowns.learn(SharedCooldown("b", 5.0, UpstreamKind.TIMEOUT))
     assert cooldowns.enter("b", run()) is Entry.COOLING
     fail(3)
-    cooldowns.succeeded("a")
+    cooldowns.succeeded("a", run())
     cooldowns.learn(shared)
     assert cooldowns.enter("a", run()) is Entry.COOLING
 
 
 def test_a_success_during_a_published_cooldown_is_believed_for_five_minutes(cooldowns, time, run):
     cooldowns.learn(SharedCooldown("a", 5.0, UpstreamKind.TIMEOUT))
-    cooldowns.succeeded("a")  # a run without an alternative asked all the same
+    cooldowns.succeeded("a", run())  # a run without an alternative asked all the same
     time.now += 299
     cooldowns.learn(SharedCooldown("a", 5.0, UpstreamKind.TIMEOUT))
     assert cooldowns.all_closed
@@ -264,8 +333,8 @@ def test_a_success_during_a_published_cooldown_is_believed_for_five_minutes(cool
     assert cooldowns.enter("a", run()) is Entry.COOLING
 
 
-def test_the_number_of_candidates_that_are_believed_is_bounded(cooldowns):
+def test_the_number_of_candidates_that_are_believed_is_bounded(cooldowns, run):
     for number in range(MAX_ENTRIES + 5):
         cooldowns.learn(SharedCooldown(str(number), 5.0, UpstreamKind.TIMEOUT))
-        cooldowns.succeeded(str(number))
+        cooldowns.succeeded(str(number), run())
     assert len(cooldowns._proven) == MAX_ENTRIES

@@ -109,6 +109,12 @@ def test_a_provider_may_say_that_a_retry_is_useless(headers, final):
     assert from_status(FORMAT, 529, {}, b"").final is False
 
 
+@pytest.mark.parametrize(("status", "kind"), [(400, UpstreamKind.INVALID_REQUEST), (503, UpstreamKind.OVERLOADED)])
+def test_an_error_with_a_number_of_thousands_of_digits_is_the_failure_of_its_status(status, kind):
+    body = b'{"error":{"message":"oh","code":' + b"1" * 4301 + b"}}"
+    assert from_status(FORMAT, status, {}, body).kind is kind
+
+
 def test_the_hint_of_a_status_is_kept():
     assert from_status(FORMAT, 429, CIMultiDict({"Retry-After": "7"}), b"").headers == {"Retry-After": "7"}
 

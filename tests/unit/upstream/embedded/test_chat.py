@@ -15,11 +15,13 @@ from gateway.upstream.embedded.child import ChildSettings
 from gateway.upstream.embedded.models import MODEL
 from gateway.upstream.embedded.process import Child, spawn
 
+PROVIDER_KEY = "sk-key-of-another-provider"
 LONG = {"messages": [{"role": "user", "content": "Count from one to one thousand."}], "temperature": 0}
 
 
 @pytest.fixture
-async def chat():
+async def chat(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", PROVIDER_KEY)
     async with EmbeddedChat() as running:
         await running.ready(60)
         yield running
@@ -137,9 +139,11 @@ async def test_closing_ends_the_child_even_while_it_answers(chat, http):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_key_is_in_neither_the_arguments_nor_the_environment_of_the_child(chat):
+async def test_no_key_is_in_the_arguments_or_the_environment_of_the_child(chat):
     for file in ("cmdline", "environ"):
-        assert chat.api_key.encode() not in Path("/proc", str(chat.pid), file).read_bytes()
+        content = Path("/proc", str(chat.pid), file).read_bytes()
+        assert chat.api_key.encode() not in content
+        assert PROVIDER_KEY.encode() not in content
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux to wait for a process that is not a child")
