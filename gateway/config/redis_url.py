@@ -8,6 +8,7 @@
 Parsing only; `gateway.state.connect` connects.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
@@ -25,6 +26,7 @@ _KINDS: dict[str, tuple[Kind, bool]] = {
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
+_SPACE = re.compile(r"\s")
 _PORTS = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 
 
@@ -68,6 +70,8 @@ def parse_redis_url(url: str) -> RedisAddress:
     username, colon, password = credentials.partition(":")
     secrets = (unquote(username) or None, unquote(password) if colon else None)
     location, _, query = location.partition("?")
+    if "#" in location + query:
+        raise ValueError("has a # outside of its login, and what follows would have no effect; leave it out")
     chosen = _database_in(query)
     if kind == "socket":
         path = location
@@ -91,19 +95,27 @@ def parse_redis_url(url: str) -> RedisAddress:
 
 def _database_in(query: str) -> str:
     """The database that a query names, "" without one. Nothing else can stand there: it would have no effect."""
-    pairs = dict(parse_qsl(query, keep_blank_values=True))
-    if unknown := sorted(pairs.keys() - {"db"}):
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if unknown := sorted({name for name, _ in pairs} - {"db"}):
         raise ValueError(f"has {unknown[0]!r} in its query, which has no effect here; only db=N is understood")
-    return pairs.get("db", "")
+    if len(pairs) > 1 or any(not value.strip("/") for _, value in pairs):
+        raise ValueError("must name one database in its query, as db=N")
+    return pairs[0][1] if pairs else ""
 
 
 def _host(text: str, default_port: int) -> tuple[str, int]:
     if text.startswith("["):
-        host, _, suffix = text[1:].partition("]")
+        host, end, suffix = text[1:].partition("]")
+        host = host if end else ""
         colon, port = suffix[:1], suffix[1:]
     else:
         host, colon, port = text.partition(":")
-    if not host or (colon and colon != ":") or (colon and not (port.isdecimal() and 0 < int(port) < 65_536)):
+    if (
+        not host
+        or _SPACE.search(host)
+        or (colon and colon != ":")
+        or (colon and not (port.isdecimal() and 0 < int(port) < 65_536))
+    ):
         raise ValueError("must name hosts as host or host:port, with a comma between several")
     return host, int(port) if port else default_port
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SecretStr
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+# White space, and what has no width: a byte order mark of a file, and what is copied from web pages.
+_AROUND = re.compile(r"\A[\s\ufeff\u200b-\u200f\u2060]+|[\s\ufeff\u200b-\u200f\u2060]+\Z")
 _MIN_QUOTED = 2  # characters: a pair of quotes
 
 
@@ -13,9 +15,9 @@ def trimmed_secret(text: str) -> str:
     """The secret without white space and a pair of quotes around it: no client can send the former, and `docker run
     --env-file` keeps the latter. Raises ValueError for a secret that is only that, or that has control characters.
     """
-    secret = text.strip()
+    secret = _AROUND.sub("", text)
     if len(secret) >= _MIN_QUOTED and secret[0] == secret[-1] and secret[0] in "\"'":
-        secret = secret[1:-1].strip()
+        secret = _AROUND.sub("", secret[1:-1])
     if text and not secret:
         raise ValueError("is blank or the word undefined or null; set a real secret or remove the key")
     if _CONTROLS.search(secret):

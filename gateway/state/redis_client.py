@@ -28,6 +28,8 @@ _SHORT_TIMEOUT = 0.05  # seconds for a call while Redis is known not to answer
 _RETRY_INTERVAL = 5.0  # seconds after which one call gets the full timeout again
 
 _CONNECTION = "connection"
+_REFUSES_ALL_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
+"""In errors of a Redis that writes nothing at all: a replica, a full one, one that can't save."""
 _CONNECTION_ERRORS = (RedisError, RedisClusterException, OSError)
 
 
@@ -58,6 +60,7 @@ class RedisClient:
         self.health = StoreHealth()
         self.room = RedisRoom(self.execute, self.health)
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT_CALLS)
+        self._refused_writes: set[str] = set()  # uses
         self._unresponsive_until: float | None = None
 
     async def run_script(
@@ -133,10 +136,15 @@ class RedisClient:
             if isinstance(error, ClusterError):
                 raise self._failed(_CONNECTION, error) from error
             self.health.succeeded(_CONNECTION)
+            if any(word in str(error) for word in _REFUSES_ALL_WRITES):
+                self._refused_writes.add(use)
             raise self._failed(use, error) from error
         except _CONNECTION_ERRORS as error:
             raise self._failed(_CONNECTION, error) from error
         self.health.succeeded(_CONNECTION, use)
+        if use in self._refused_writes:  # one write that succeeds again shows that all can
+            self.health.succeeded(*self._refused_writes)
+            self._refused_writes.clear()
         self._unresponsive_until = None
         return result
 

@@ -20,6 +20,8 @@ RESPONSES = 0.6
 """The part of `maxmemory` up to which responses, events and reasoning are stored."""
 CONVERSATIONS = 0.8
 """The same for conversations."""
+_MARGIN = 0.1
+"""The part of `maxmemory` that must be free below a limit to say that there is room again."""
 _INTERVAL = 1.0  # seconds between two looks at Redis's memory
 _BYTES = 2**20  # bytes written after which the next look is due earlier
 _FULL = "The Redis that stores the gateway's data is nearly full. Nothing more is stored until there is room."
@@ -80,6 +82,9 @@ class RedisRoom:
             self._written -= before
             evicts = memory.get("maxmemory_policy", "noeviction") != "noeviction"
             self._used, self._limit = int(memory["used_memory"]), 0 if evicts else int(memory.get("maxmemory", 0))
+            for part in (RESPONSES, CONVERSATIONS):  # a caller that was refused may never store again
+                if not self._limit or self._used < self._limit * (part - _MARGIN):
+                    self._health.succeeded(f"room {part}")
         except Unavailable as error:  # the write itself will tell, or this user may not ask
             drop_tracebacks(error)
         finally:

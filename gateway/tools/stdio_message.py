@@ -15,10 +15,14 @@ from gateway.core.jsonio import InvalidJSON, loads_tolerant
 
 RequestId = int | str
 
-_ID = re.compile(rb'"id"\s*:\s*(?:(-?[0-9]{1,18})|"([^"\\]{1,200})")')
-_ONLY_ID = re.compile(rb"\s*" + _ID.pattern + rb"\s*,?\s*")
+_VALUE = rb"""\s*:\s*(?:(-?[0-9]{1,18})|["']([^"'\\]{1,200})["'])"""
+_ONLY_ID = re.compile(rb'\s*"id"' + _VALUE + rb"\s*,?\s*")
+# Strings, also those of Python, and brackets. A string without an end goes to the end, so that the search is linear.
+_PARTS = re.compile(
+    rb"""["']id["'](?:""" + _VALUE + rb""")|"(?:[^"\\]|\\.)*(?:"|\\?$)|'(?:[^'\\]|\\.)*(?:'|\\?$)|[\[\]{}]""", re.DOTALL
+)
 _ANSWER_KEYS = ("result", "error", "jsonrpc")
-_ANSWER_WORDS = re.compile(rb'"(?:result|error|jsonrpc)"\s*:')
+_ANSWER_WORDS = re.compile(rb"""["'](?:result|error|jsonrpc)["']\s*:""")
 
 
 class Unreadable(ValueError):
@@ -42,8 +46,13 @@ def read_line(line: bytes) -> list[SessionMessage | Unreadable]:
         except (InvalidJSON, RecursionError):
             continue
         return [_message(one) for one in (value if isinstance(value, list) and value else [value])]
-    match = _ID.search(line) if _ANSWER_WORDS.search(line) else _ONLY_ID.fullmatch(line)
-    return [Unreadable("it is not JSON in one line", _request(match))]
+    text = line.replace(b"\0", b"")  # of UTF-16
+    if _ANSWER_WORDS.search(text):
+        requests = _answered(text)
+    else:
+        match = _ONLY_ID.fullmatch(text)
+        requests = [] if match is None else [_request(*match.groups())]
+    return [Unreadable("it is not JSON in one line", request) for request in requests or (None,)]
 
 
 def _message(value: Any) -> SessionMessage | Unreadable:
@@ -70,8 +79,21 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def _request(match: "re.Match[bytes] | None") -> RequestId | None:
-    if match is None:
-        return None
-    number, text = match.groups()
-    return int(number) if number is not None else text.decode("utf-8", "replace")
+def _answered(text: bytes) -> list[RequestId]:
+    """The ids of the calls that what seems to be one or more objects answers. Those within a result are others."""
+    requests: list[RequestId] = []
+    depth = 0
+    for part in _PARTS.finditer(text, max(text.find(b"{"), 0)):
+        number, name = part.groups()
+        if number is not None or name is not None:
+            if depth == 1:
+                requests.append(_request(number, name))
+        elif part[0] in b"[{":
+            depth += 1
+        elif part[0] in b"]}":
+            depth -= 1
+    return requests
+
+
+def _request(number: bytes | None, name: bytes | None) -> RequestId:
+    return int(number) if number is not None else (name or b"").decode("utf-8", "replace")

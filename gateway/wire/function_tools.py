@@ -92,9 +92,10 @@ def function_name(name: str, namespace: str | None) -> str:
         return name
     whole = f"{namespace}__{name}"
     plain = _FOREIGN_CHARS.sub("_", whole)
-    if plain == whole and len(plain) <= _MAX_NAME_CHARS:
+    is_ambiguous = name.startswith("_") or "__" in name  # the tool `b__c` of `a` is not the tool `c` of `a__b`
+    if plain == whole and len(plain) <= _MAX_NAME_CHARS and not is_ambiguous:
         return plain
-    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    digest = hashlib.sha256(f"{namespace}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{plain[: _MAX_NAME_CHARS - 9]}-{digest}"
 
 

@@ -13,7 +13,7 @@ from gateway.state.events.store import EventPolicy
 from gateway.state.health import StoreHealth
 from gateway.state.keys.redis import RedisKeys
 from gateway.state.redis_client import open_redis
-from gateway.state.redis_room import RESPONSES, RedisRoom
+from gateway.state.redis_room import CONVERSATIONS, RESPONSES, RedisRoom
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.script import Script
@@ -181,6 +181,21 @@ async def test_a_full_redis_is_a_problem_until_the_same_use_succeeds(client, red
     assert client.health.problem is None
 
 
+async def test_a_redis_that_has_room_again_is_no_problem_although_nobody_stores_what_was_refused(client, redis):
+    for number in range(15):  # 0.63 of it
+        await redis.ask("SET", f"other-{number}", "x" * 2**20)
+    await now_due(client)
+    with pytest.raises(Unavailable, match="nearly full"):
+        client.room.check(2**10, RESPONSES)
+    client.room.check(2**10, CONVERSATIONS)
+    await now_due(client)
+    assert client.health.problem is not None, "it is still full for responses"
+    await redis.flush()
+    await now_due(client)
+    client.room.check(2**10, CONVERSATIONS)
+    assert client.health.problem is None
+
+
 async def test_a_key_of_another_type_is_named_as_that(client, redis):
     await redis.ask("SET", "{test}:client-keys", "1")
     keys = RedisKeys(client, prefix="test")
@@ -189,6 +204,21 @@ async def test_a_key_of_another_type_is_named_as_that(client, redis):
     assert "gateway's data" not in client.health.problem
     await redis.ask("DEL", "{test}:client-keys")
     assert await keys.read(["phone"]) == []
+    assert client.health.problem is None
+
+
+async def test_after_a_failover_one_write_shows_that_all_are_possible_again(client, redis):
+    """An operation that was refused then, such as making a key, may never be asked for again."""
+    make_key = Script("return redis.call('SET', KEYS[1], 'x')")
+    await redis.ask("REPLICAOF", "127.0.0.1", "1")
+    for script in (COUNT, make_key):
+        with pytest.raises(Unavailable):
+            await client.run_script(script, ["k"])
+    await client.check()
+    assert client.health.problem is not None, "reading shows nothing about writing"
+    await redis.ask("REPLICAOF", "NO", "ONE")
+    assert client.health.problem is not None
+    await client.run_script(COUNT, ["k"])
     assert client.health.problem is None
 
 

@@ -29,6 +29,7 @@ from gateway.core.message import (
 from gateway.core.message_json import read_extras
 from gateway.core.seal import Seal
 from gateway.wire.openai_responses import ITEM, WIRE
+from gateway.wire.openai_responses.agent_message import agent_message
 from gateway.wire.openai_responses.client_tools import (
     CALL_TYPES,
     KINDS,
@@ -117,6 +118,9 @@ class _Conversation:
             path += ".content"
             raise BadRequest(f"`{path}`: only user messages may hold images, files or audio.", param=path)
         self.say(cast(Role, role), parts)
+
+    def agent_message(self, item: Mapping[str, Any], path: str) -> None:
+        self.say("user", agent_message(item, path).parts)
 
     def say(self, role: Role, parts: tuple[Part, ...]) -> None:
         if not parts:
@@ -263,6 +267,7 @@ _REFUSED = {
 }
 _READERS: dict[str, Callable[[_Conversation, Mapping[str, Any], str], None]] = {
     "message": _Conversation.message,
+    "agent_message": _Conversation.agent_message,
     "reasoning": _Conversation.reasoning,
     "compaction": _Conversation.compaction,
     "compaction_summary": _Conversation.compaction,

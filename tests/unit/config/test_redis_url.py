@@ -11,6 +11,7 @@ from gateway.config.redis_url import RedisAddress, parse_redis_url
         ("redis://cache?db=3", RedisAddress("server", hosts=(("cache", 6379),), database=3)),
         ("redis://cache/3?db=3", RedisAddress("server", hosts=(("cache", 6379),), database=3)),
         ("redis://:s3cret@cache/", RedisAddress("server", hosts=(("cache", 6379),), password="s3cret")),
+        ("redis://:p#q?r/s@cache/2", RedisAddress("server", hosts=(("cache", 6379),), password="p#q?r/s", database=2)),
         ("redis://me:a%40b@cache", RedisAddress("server", hosts=(("cache", 6379),), username="me", password="a@b")),
         ("rediss://[2001:db8::1]:6380", RedisAddress("server", True, (("2001:db8::1", 6380),))),
         ("redis://[::1]", RedisAddress("server", hosts=(("::1", 6379),))),
@@ -48,6 +49,15 @@ def test_every_form_is_read(url, address):
         ("rediss://cache?ssl_ca_certs=/etc/ca.pem", "'ssl_ca_certs' in its query"),
         ("unix:///run/redis.sock?foo=bar", "'foo' in its query"),
         ("unix://run/redis.sock", "absolute"),
+        ("redis://cache?db=1&db=2", "one database"),
+        ("redis://cache?db=", "one database"),
+        ("redis://cache?db=/", "one database"),
+        ("redis://cache#3", "has a #"),
+        ("redis://cache/0#3", "has a #"),
+        ("redis://cache?db=1#3", "has a #"),
+        ("redis://[::1", "hosts"),
+        ("redis://my cache", "hosts"),
+        ("redis+sentinel://one, two/mymaster", "hosts"),
     ],
 )
 def test_a_malformed_url_is_refused_without_quoting_it(url, text):

@@ -9,7 +9,16 @@ from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
 from gateway.upstream.keys import key_from
 
-PADDED = ["abc-123\n", "abc-123\r\n", " abc-123\t", '"abc-123"', "'abc-123'\r\n", '" abc-123 "']
+PADDED = [
+    "abc-123\n",
+    "abc-123\r\n",
+    " abc-123\t",
+    '"abc-123"',
+    "'abc-123'\r\n",
+    '" abc-123 "',
+    "\ufeffabc-123\r\n",
+    "\u200babc-123\u2060",
+]
 BROKEN = ["abc\n123", "abc\r\n123", "a\x00b", '"a\tb"', "a\x1b[0m"]
 BLANK = [" ", "\n", '""', "' '"]
 

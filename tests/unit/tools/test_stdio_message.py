@@ -1,6 +1,7 @@
 """What programs print in place of a message: read if possible, and else the failed answer of the right call."""
 
 import sys
+import time
 
 import pytest
 from mcp.shared.message import SessionMessage
@@ -53,12 +54,31 @@ def test_what_can_be_read_is_read(line, text):
         b'{"jsonrpc":"2.0","id":7,"result":{"content"',
         b'  "id": 7,',
         b'{"jsonrpc":"2.0","id":7.0,"result":[]}',
+        b'{"jsonrpc":"2.0","result":{"content":[],"id":3,},"id":7,}',
+        b'{"jsonrpc":"2.0","result":{"content":[{"text":"} \\"id\\":9 {"}],},"id":7}',
+        b"{'jsonrpc': '2.0', 'id': 7, 'result': {'content': None}}",
+        '{"jsonrpc":"2.0","id":7,"result":{}}'.encode("utf-16"),
+        answer() + b" done",
     ],
 )
 def test_an_answer_that_can_not_be_read_names_its_call(line):
     (item,) = read_line(line)
     assert isinstance(item, Unreadable)
     assert item.request == 7
+
+
+def test_every_call_that_a_line_of_several_objects_answers_is_named():
+    line = answer() + answer(head=b'"jsonrpc":"2.0","id":"eight",')
+    assert [item.request for item in read_line(line)] == [7, "eight"]
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"result":' + b'"\\"' * 400_000, b'{"result":' + b"'\\" * 400_000, b'{"error":' + b'"id"' * 400_000]
+)
+def test_a_long_line_that_can_not_be_read_costs_linear_time(line):
+    began = time.process_time()
+    assert [item.request for item in read_line(line)] == [None]
+    assert time.process_time() - began < 5.0
 
 
 @pytest.mark.parametrize(

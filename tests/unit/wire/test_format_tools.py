@@ -7,6 +7,7 @@ import pytest
 
 from gateway import wire
 from gateway.core.answer import Answer
+from gateway.core.message import ToolCall
 from tests.pdf import make_pdf
 from tests.unit.wire.clients import CLIENTS, Question, error_of
 from tests.unit.wire.every_format import (
@@ -42,6 +43,19 @@ async def test_a_picture_that_a_tool_returned_reaches_the_model(house, ask, clie
     texts = [part[2:] if part[0] == "result" else [part] for part in parts]
     assert ["image", PIXEL] in [one for inner in texts for one in inner]
     assert [part[:2] for part in parts if part[0] == "result"] == [["result", call.id] for call in CALLS]
+
+
+@each_way
+@pytest.mark.parametrize("given", ["", "same"])
+@pytest.mark.parametrize("house", wire.UPSTREAMS, indirect=True)
+async def test_each_call_of_a_conversation_has_an_id_of_its_own(house, ask, stream, given):
+    client, ids = CLIENTS[0], []
+    for _ in range(2):
+        house.answers(Answer(None, "tool_calls", USAGE, (ToolCall(given, "look", "{}"),) * 2))
+        status, body = await ask(client, client.body(ASK, stream=stream))
+        ids.append([call[0] for call in read(client, status, body, stream=stream).calls])
+    assert all(len({*answer}) == 2 and all(answer) for answer in ids)
+    assert {*ids[0]} & {*ids[1]} <= {"same"}  # the provider's own
 
 
 @each_client

@@ -54,6 +54,12 @@ def test_a_long_or_strange_name_in_a_namespace_stays_distinct():
     assert all(name.replace("_", "").replace("-", "").isalnum() for name in names)
 
 
+def test_two_tools_whose_namespaces_and_names_read_alike_have_names_of_their_own():
+    assert function_name("c", "a__b") == "a__b__c"
+    names = {function_name(name, space) for name, space in [("c", "a__b"), ("b__c", "a"), ("_c", "a"), ("c", "a_")]}
+    assert len(names) == 4
+
+
 def test_calls_in_the_history_have_the_names_and_the_form_of_functions():
     calls = (
         ToolCall("c1", "apply_patch", "*** Begin", kind="custom"),

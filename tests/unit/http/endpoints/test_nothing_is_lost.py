@@ -341,3 +341,15 @@ class TestStrict:
         body = ask(messages=[*history, result], response_format=form)
         assert (await client.post(CHAT, json=body)).status == 200
         assert "zz" not in json.dumps(provider.asked[0])
+
+
+EMPTY = {CHAT: ask(), RESPONSES: {"model": "openclaw", "input": "hi", "store": False}}
+
+
+@pytest.mark.parametrize("path", EMPTY)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_empty_answer_that_counts_no_output_is_no_success(client, provider, path, stream):
+    answering(provider, {"content": ""})
+    async with client.post(path, json={**EMPTY[path], "stream": stream}) as response:
+        assert response.status == 502
+        assert "it is empty" in await response.text()

@@ -40,6 +40,40 @@ def test_roles_are_preserved_with_and_without_a_type(role):
     assert read_input([{"role": role, "content": [{"type": "input_text", "text": "x"}]}, last]) == expected
 
 
+def between_agents(*content):
+    return {"type": "agent_message", "id": "am_1", "author": "/root", "recipient": "/root/w", "content": [*content]}
+
+
+HEADER = {"type": "input_text", "text": "NEW_TASK"}
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ([HEADER], ["NEW_TASK"]),
+        ([HEADER, {"type": "encrypted_content", "encrypted_content": "Find the bug."}], ["NEW_TASK", "Find the bug."]),
+    ],
+)
+def test_a_message_between_agents_of_codex_is_a_users_message(content, texts):
+    heading = "Message from the agent /root to /root/w:"
+    expected = Message("user", tuple(map(Text, (heading, *texts))))
+    assert read_input([between_agents(*content)]) == (expected,)
+    assert read_input([{"type": "agent_message", "content": "done"}]) == (text("user", "done"),)
+
+
+def test_an_encrypted_message_between_agents_is_for_a_provider_of_the_format():
+    item = between_agents(HEADER, {"type": "encrypted_content", "encrypted_content": "gAAAAABq"})
+    ((part,),) = [message.parts for message in read_input([item])]
+    assert part.payload == {"item": {name: value for name, value in item.items() if name != "id"}}
+    assert "NEW_TASK" in part.text
+    assert "gAAAA" not in part.text
+
+
+@pytest.mark.parametrize("part", [7, {"type": "zzz"}, {"type": "encrypted_content"}, {"type": "input_text"}])
+def test_a_message_between_agents_that_cannot_be_read_is_refused_with_its_path(part):
+    assert refusal([{"role": "user", "content": "q"}, between_agents(part)]).param.startswith("input[1].content[0]")
+
+
 PHASE = Extras("openai-responses", {"phase": "commentary"})
 
 
