@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.e2e.answers import does, hangs, says
+from tests.e2e.answers import DONE, SEEN, chunk, does, hangs, says, streams
 from tests.e2e.raw import AUTH, exchange, head, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,6 +76,61 @@ async def test_a_client_that_closes_its_connection_is_gone_though_it_looks_half_
         assert not model.abandoned.is_set(), "it still reads"
         writer.close()
         await model.abandoned.wait()
+
+
+def slow_stream(model_says="Hello"):
+    """A stream that pauses after its first piece, until the test sets `seen`."""
+    return streams(chunk({"content": model_says}), SEEN, chunk({"content": " world"}), chunk({}, "stop"), DONE)
+
+
+async def test_a_client_that_shuts_down_its_sending_side_during_a_stream_gets_the_whole_stream(gateway, provider):
+    model = provider.model(slow_stream())
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    async with asyncio.timeout(10):
+        writer.write(chat(model, stream=True))
+        start = await reader.readuntil(b"Hello")
+        writer.write_eof()
+        probes = await reader.readuntil(b": ping\n\n")
+        assert not model.abandoned.is_set()
+        model.seen.set()
+        end = await reader.read()
+        writer.close()
+    events = b"".join(piece for piece in (start + probes + end).partition(b"\r\n\r\n")[2].split(b"\r\n")[1::2])
+    assert b" world" in events
+    assert events.endswith(b"data: [DONE]\n\n")
+    assert all(event.startswith((b"data: {", b": ping", b"data: [DONE]")) for event in events.split(b"\n\n") if event)
+
+
+@pytest.mark.parametrize("delay", [0, 0.05])
+async def test_a_client_that_closes_its_connection_during_a_stream_is_gone(gateway, provider, delay):
+    model = provider.model(streams(chunk({"content": "Hello"}), then=hangs))
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(chat(model, stream=True))
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"Hello")
+        writer.write_eof()
+        await asyncio.sleep(delay)
+        assert not model.abandoned.is_set(), "it still reads"
+        writer.close()
+        await model.abandoned.wait()
+
+
+async def test_requests_sent_at_once_before_a_half_close_are_all_answered(gateway, provider):
+    models = [provider.model(says(text)) for text in ("first", "second", "third")]
+    answer = await half_closed(gateway, b"".join(chat(model, stream=model is models[1]) for model in models))
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.index(b"first") < answer.index(b"second") < answer.index(b"third")
+
+
+async def test_a_client_that_closes_behind_requests_sent_at_once_is_gone_at_the_first(gateway, provider):
+    hanging, next_one = provider.model(does(hangs)), provider.model(says("second"))
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    async with asyncio.timeout(10):
+        writer.write(chat(hanging) + chat(next_one))
+        await hanging.arrived.wait()
+        writer.close()
+        await hanging.abandoned.wait()
+    assert not next_one.asked
 
 
 async def test_a_half_closed_client_of_http_1_0_counts_as_gone(gateway, provider):

@@ -1,18 +1,21 @@
 """A stream of server-sent events to the client: opens late, writes in batches, sends heartbeats, limits stalls."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Self
+from typing import Self, cast
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway.http.keys import DRAIN, TRACE
+from gateway.http.server.request import Request
 from gateway.http.server.stalled import stalled
 
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
 _NON_BLOCKING = 60 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
+_FIRST_PROBE, _LAST_PROBE = 0.002, 1.0  # seconds between heartbeats to a client that may be gone; doubled each time
 
 
 class EventStream(EventSourceResponse):
@@ -86,11 +89,20 @@ class EventStream(EventSourceResponse):
             self._abort_transport()
             raise stalled(self._request.path, _STALL_TIMEOUT) from None
 
+    def probe(self) -> None:
+        """Send heartbeats at once and often from now on: the client may be gone, which only a write can show."""
+        if self._ping_task is not None:
+            self._ping_task.cancel()
+            self._ping_interval = min(self._ping_interval, _LAST_PROBE)
+            self._ping_task = asyncio.get_running_loop().create_task(self._ping(_FIRST_PROBE))
+
     async def __aenter__(self) -> Self:
+        cast("Request", self._request).probe = self.probe
         return self
 
     async def __aexit__(self, kind: object, /, *exc_info: object) -> None:
         self._timer.cancel()
+        cast("Request", self._request).probe = None
         broken = kind is not None and self.is_open and self._req is not None
         if broken:
             self._abort_transport()  # the error handler would write its response into the stream
@@ -111,10 +123,11 @@ class EventStream(EventSourceResponse):
         await self._prepare(early=True)
         await self.write(self._ping_frame or b": waiting for the model\n\n")
 
-    async def _ping(self) -> None:
-        """The heartbeat task of the base class, with the frame of the client's format."""
+    async def _ping(self, interval: float = math.inf) -> None:
+        """The heartbeat task of the base class, with the frame of the client's format, first after `interval`."""
         while True:
-            await asyncio.sleep(self._ping_interval)
+            await asyncio.sleep(min(interval, self._ping_interval))
+            interval *= 2
             try:
                 await self.write(self._ping_frame or b": ping\n\n")
             except (ConnectionResetError, RuntimeError):  # RuntimeError: the response has ended

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.http_parser import HttpParser
+from aiohttp.http_parser import HttpParser, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
@@ -73,32 +73,48 @@ class ClientConnection(RequestHandler):
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio.Protocol has it
         """The client sends nothing more. It may still read the response, or be gone: both look alike.
 
-        So it gets an interim response, which every client of HTTP/1.1 skips. A client that is gone answers it with a
-        reset, and the connection is lost as soon as more is written. Other connections close at once: those of HTTP/1.0
-        and of TLS, and those whose request is incomplete or whose response has begun.
+        So it gets something that every client skips: an interim response (HTTP/1.1), or a heartbeat in an event stream.
+        A client that is gone answers it with a reset, and the connection is lost as soon as more is written. Requests
+        that have arrived are answered in order. Other connections close at once: those of HTTP/1.0 and of TLS, those
+        whose last request is incomplete, and those whose last response has begun and is no event stream.
         """
         transport, parser = self.transport, self._parser
         idle = self._waiter is not None and not self._waiter.done()
         if idle or transport is None or self._upgraded or transport.get_extra_info("sslcontext") is not None:
             return None
         head, body = parser.last if isinstance(parser, HeadLimit) else (None, EMPTY_PAYLOAD)
-        request = self._current_request
-        has_begun = request is not None and bool(request.writer.output_size)
-        if head is None or head.version < HttpVersion11 or not body.is_eof() or has_begun:
+        if head is None or head.version < HttpVersion11 or not body.is_eof() or not self._can_probe():
             return None
-        self.close()  # once the response has been sent
+        self._close_after_last_request()
         self._probe(_FIRST_PROBE)
         return True
 
+    def _can_probe(self) -> bool:
+        request = self._current_request
+        if request is None or self._messages or not request.writer.output_size:
+            return True
+        return cast("Request", request).probe is not None
+
+    def _close_after_last_request(self) -> None:
+        if not self._messages:
+            self.close()  # once the response has been sent
+            return
+        message, body = self._messages[-1]
+        if isinstance(message, RawRequestMessage):  # else it is malformed, and its response ends the connection
+            self._messages[-1] = (message._replace(should_close=True), body)
+
     def _probe(self, interval: float) -> None:
-        """Find out whether the client is gone, until the response begins."""
-        request, transport = self._current_request, self.transport
+        """Find out whether the client is gone, until the connection closes."""
+        request, transport = cast("Request | None", self._current_request), self.transport
         if transport is None or transport.is_closing():
             return
-        if request is not None:  # else its handler is about to start, or has just ended
-            if request.writer.output_size:
-                return
+        if request is None:
+            pass  # its handler is about to start, or has just ended
+        elif not request.writer.output_size:
             transport.write(_CONTINUE)
+        elif request.probe is not None:
+            request.probe()
+            request.probe = None  # it goes on by itself
         self._loop.call_later(interval, self._probe, min(2 * interval, _LAST_PROBE))
 
     def handle_error(
