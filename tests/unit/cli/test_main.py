@@ -96,6 +96,8 @@ def started(run, *words):
 import os, signal, sys
 from gateway.cli import main
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` ignores it
+
 class Command:
     def add_parser(sub):
         sub.add_parser(sys.argv[1])
