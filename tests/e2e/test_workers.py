@@ -83,7 +83,6 @@ async def test_both_workers_serve_share_one_state_and_finish_their_answers(share
         await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
         if first == "workers":
             gateway.process.signal_group(signal.SIGTERM)
-            await asyncio.sleep(0.5)  # the parent passes the request on
         for model in models:
             model.seen.set()
         for response in responses:

@@ -328,6 +328,16 @@ def crashed(file, copy):
         shutil.copy(f"{file}{suffix}", f"{copy}{suffix}")
 
 
+async def later_than(file):
+    """Return once what is written from now on is surely newer than the file: the kernel's times have coarse steps."""
+    probe = file.with_name("probe")
+    probe.touch()
+    while probe.stat().st_ctime <= file.stat().st_ctime + 0.01:
+        await asyncio.sleep(0)
+        probe.touch()
+    probe.unlink()
+
+
 @pytest.fixture
 async def backup(database, file, tmp_path, monkeypatch):
     """A backup of the database, with more in the database since then."""
@@ -342,11 +352,11 @@ async def backup(database, file, tmp_path, monkeypatch):
     return backup
 
 
-async def test_a_backup_beside_the_log_that_a_crash_has_left_is_not_opened(file, backup, tmp_path):
+async def test_a_backup_beside_the_log_of_a_crash_is_not_opened(file, backup, tmp_path):
     """SQLite would write the pages of the old file into the backup, which is corrupt afterwards."""
     restored = tmp_path / "restored" / "test.sqlite"
     crashed(file, restored)
-    await asyncio.sleep(0.05)  # the kernel sets times of files in steps of some milliseconds
+    await later_than(restored.with_name("test.sqlite-wal"))
     shutil.copy(backup, restored)
     before = restored.read_bytes()
     again = Database(restored, TABLE)
@@ -368,12 +378,12 @@ async def test_a_backup_beside_the_log_that_a_crash_has_left_is_not_opened(file,
 @pytest.mark.usefixtures("backup")
 async def test_what_a_crash_has_left_is_opened_whatever_the_times_of_its_files_are(file, tmp_path, checkpoint):
     if checkpoint is not None:
-        await asyncio.sleep(0.05)
+        await later_than(file.with_name(f"{file.name}-wal"))
         with closing(sqlite3.connect(file)) as other:  # writes the file after its log
             other.execute(f"PRAGMA wal_checkpoint({checkpoint})")
     restored = tmp_path / "restored" / "test.sqlite"
     crashed(file, restored)
-    await asyncio.sleep(0.05)
+    await later_than(restored.with_name("test.sqlite-wal"))
     if checkpoint is None:
         restored.with_name("test.sqlite-wal").touch()
     else:
