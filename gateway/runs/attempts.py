@@ -15,8 +15,9 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
 from gateway.runs.attempt_capture import AttemptCapture
 from gateway.runs.attempt_usage import estimate_missing
+from gateway.runs.candidate_cooldown import Entry
 from gateway.runs.candidates import Candidate
-from gateway.runs.cooldowns import Cooldowns, Entry, Failure
+from gateway.runs.cooldowns import Cooldowns, Failure
 from gateway.runs.failover import HINT_OPENS, KEY_KINDS, MAX_POSTS, RULES, THRESHOLDS, Cooldown, Cursor, Retry, Rule
 from gateway.runs.observers import close_run
 from gateway.runs.retry_policy import RetryPolicy

@@ -14,12 +14,11 @@ an entry, because it was closed, evicted or never created, is free.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
-from hashlib import sha256
 
 from msgspec import Struct
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.candidate_cooldown import CandidateCooldown, Entry, digest_of
 from gateway.runs.trace import RunTrace
 
 MAX_ENTRIES = 1000  # beyond that, the least recently used entry is evicted
@@ -27,14 +26,6 @@ _TIMER_GRAIN = 0.002  # seconds that a timer may be early: event loops count mil
 _MAX_HINT = 600.0  # seconds; a longer Retry-After counts as this
 _FORGET_AFTER = 600.0  # seconds; older failures don't count as "in a row"
 _TRUST = 300.0  # seconds in which this process believes its own success more than the failures of other instances
-
-
-class Entry(Enum):
-    """Whether to ask a candidate: yes (FREE), as the one probe after its cooldown, or preferably not (COOLING)."""
-
-    FREE = auto()
-    PROBE = auto()
-    COOLING = auto()
 
 
 class Failure(Struct, frozen=True):
@@ -64,30 +55,6 @@ class SharedCooldown(Struct, frozen=True):
     client: str = ""
 
 
-class _Cooldown:
-    __slots__ = (
-        "alone", "cleared", "client", "failures", "hinted", "kind", "learnt", "others_came", "prober", "probing", "run",
-        "seconds", "shared", "touched", "until",
-    )  # fmt: skip
-
-    def __init__(self, kind: UpstreamKind) -> None:
-        self.kind = kind
-        self.failures = 0
-        self.run: RunTrace | None = None  # the last run that was counted
-        self.until: float | None = None  # clock time; None while closed
-        self.seconds = 0.0
-        self.hinted = False  # the provider's Retry-After determines `until`
-        self.learnt = False  # published by another instance
-        self.shared = False
-        self.probing = False
-        self.prober = ""  # the client whose run probes
-        self.client = ""  # the client whose request failed first, and then the one whose request opened it
-        self.alone = False  # whether all failures are of that client
-        self.cleared = False  # whether another client got an answer while `alone`
-        self.others_came = False  # whether other clients sent requests since it opened
-        self.touched = 0.0
-
-
 class Cooldowns:
     """The cooldowns of one process. `clock` counts seconds."""
 
@@ -95,7 +62,7 @@ class Cooldowns:
         self.policy = policy
         self._clock = clock
         self._publish: Callable[[SharedCooldown], None] = lambda _: None
-        self._entries: dict[str, _Cooldown] = {}
+        self._entries: dict[str, CandidateCooldown] = {}
         self._sweep_at = 0.0
         self._proven: dict[
             str, float
@@ -118,25 +85,16 @@ class Cooldowns:
         entry = self._entries.get(unit)
         if entry is None or entry.until is None:
             return Entry.FREE
-        until, client = entry.until, _digest(run.client)
+        until, client = entry.until, digest_of(run.client)
         if client != entry.client:
             entry.others_came = True
             if entry.alone:
-                return self._enter_beside(entry, client)
+                return entry.enter_beside(client)
         elif entry.others_came:
             until += (
                 entry.seconds
             )  # another client should probe: this client's requests may be the cause of the failures
         if entry.probing or now + _TIMER_GRAIN < until:
-            return Entry.COOLING
-        entry.probing, entry.prober = True, client
-        return Entry.PROBE
-
-    def _enter_beside(self, entry: _Cooldown, client: str) -> Entry:
-        """Admit a run of another client than the one whose runs alone have failed."""
-        if entry.cleared:
-            return Entry.FREE
-        if entry.probing and entry.prober != entry.client:
             return Entry.COOLING
         entry.probing, entry.prober = True, client
         return Entry.PROBE
@@ -150,7 +108,7 @@ class Cooldowns:
             return False
         if entry.cleared and run is None:
             return False
-        if run is not None and entry.alone and entry.client != _digest(run.client):
+        if run is not None and entry.alone and entry.client != digest_of(run.client):
             return not entry.cleared and entry.probing and entry.prober != entry.client
         return entry.probing or self._clock() + _TIMER_GRAIN < entry.until
 
@@ -175,7 +133,7 @@ class Cooldowns:
         """A run gave the candidate up. Each run counts once."""
         known = self._entry(unit, failure.error.kind)
         known.kind, known.shared, known.touched = failure.error.kind, failure.shared, self._clock()
-        self._attribute(known, _digest(run.client))
+        known.attribute(digest_of(run.client))
         if entry is Entry.PROBE:
             known.probing = False
             if (
@@ -198,15 +156,6 @@ class Cooldowns:
         if known.until is None or known.until < self._clock() + hint:
             self._open(unit, known, hint, run, hinted=True)
 
-    def _attribute(self, entry: _Cooldown, client: str) -> None:
-        """Note whether all failures are of one client."""
-        if entry.cleared and client != entry.client:
-            self._close(entry)  # others were answered since: their failures are counted from the beginning
-        if entry.until is None and not entry.failures:
-            entry.client, entry.alone = client, True
-        elif client != entry.client:
-            entry.alone = False
-
     def answered(self, unit: str, run: RunTrace) -> None:
         """The candidate sent a first event: its cooldown ends, although the answer may still break.
 
@@ -217,10 +166,10 @@ class Cooldowns:
             return
         if entry.learnt:
             self._trust(unit)
-        elif entry.alone and entry.client != _digest(run.client):
+        elif entry.alone and entry.client != digest_of(run.client):
             entry.cleared, entry.probing = True, False
             return
-        self._close(entry)
+        entry.close()
         if entry.shared:
             self._publish(SharedCooldown(unit, 0.0, entry.kind))
 
@@ -265,27 +214,25 @@ class Cooldowns:
             del self._proven[next(iter(self._proven))]
         self._proven[unit] = self._clock() + _TRUST
 
-    def _entry(self, unit: str, kind: UpstreamKind) -> _Cooldown:
+    def _entry(self, unit: str, kind: UpstreamKind) -> CandidateCooldown:
         entry = self._entries.pop(unit, None)
         if entry is None:
             if len(self._entries) >= MAX_ENTRIES:
                 del self._entries[next(iter(self._entries))]
-            entry = _Cooldown(kind)
+            entry = CandidateCooldown(kind)
         self._entries[unit] = entry  # at the end: most recently used
         return entry
 
-    def _open(self, unit: str, entry: _Cooldown, seconds: float, run: RunTrace, *, hinted: bool = False) -> None:
+    def _open(
+        self, unit: str, entry: CandidateCooldown, seconds: float, run: RunTrace, *, hinted: bool = False
+    ) -> None:
         entry.seconds = min(seconds, self.policy.max_seconds)
         entry.until = self._clock() + seconds
         entry.hinted, entry.learnt = hinted, False
-        entry.client, entry.others_came = _digest(run.client), False
+        entry.client, entry.others_came = digest_of(run.client), False
         self._proven.pop(unit, None)
         if entry.shared:
             self._publish(SharedCooldown(unit, seconds, entry.kind, entry.client if entry.alone else ""))
-
-    def _close(self, entry: _Cooldown) -> None:
-        entry.until, entry.failures, entry.seconds, entry.run = None, 0, 0.0, None
-        entry.hinted = entry.learnt = entry.probing = entry.alone = entry.cleared = False
 
     def _sweep(self, now: float) -> None:
         """Remove old entries, so that the fast path of `all_closed` works again."""
@@ -293,8 +240,3 @@ class Cooldowns:
         for unit, entry in list(self._entries.items()):
             if now - max(entry.touched, entry.until or 0.0) > _FORGET_AFTER and not entry.probing:
                 del self._entries[unit]
-
-
-def _digest(client: str) -> str:
-    """Names a client also in other instances, which need not know who it is; empty without one."""
-    return sha256(client.encode()).hexdigest()[:16] if client else ""

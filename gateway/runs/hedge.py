@@ -11,8 +11,9 @@ from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
 from gateway.runs.attempt import CANCELLED, Attempt
 from gateway.runs.attempts import Attempts
+from gateway.runs.candidate_cooldown import Entry
 from gateway.runs.candidates import Candidate
-from gateway.runs.cooldowns import Cooldowns, Entry
+from gateway.runs.cooldowns import Cooldowns
 from gateway.runs.failover import RULES
 from gateway.runs.retry_policy import RetryPolicy
 from gateway.runs.trace import RunTrace

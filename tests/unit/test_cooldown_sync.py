@@ -10,7 +10,8 @@ import pytest_asyncio
 from gateway.config.redis_url import parse_redis_url
 from gateway.cooldown_sync import COOLDOWNS, CooldownSync
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Entry, Failure
+from gateway.runs.candidate_cooldown import Entry
+from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Failure
 from gateway.runs.failover import RULES
 from gateway.runs.trace import RunTrace
 from gateway.state.connect import close_client, create_client

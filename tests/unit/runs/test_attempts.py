@@ -7,8 +7,9 @@ from structlog.testing import capture_logs
 
 from gateway.core.names import ModelRef
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.candidate_cooldown import Entry
 from gateway.runs.candidates import Candidate
-from gateway.runs.cooldowns import Entry, Failure
+from gateway.runs.cooldowns import Failure
 from gateway.upstream.provider import Provider
 from gateway.wire.model import ModelSpec
 

@@ -1,7 +1,8 @@
 import pytest
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.runs.cooldowns import MAX_ENTRIES, CooldownPolicy, Cooldowns, Entry, Failure, SharedCooldown
+from gateway.runs.candidate_cooldown import Entry
+from gateway.runs.cooldowns import MAX_ENTRIES, CooldownPolicy, Cooldowns, Failure, SharedCooldown
 from gateway.runs.trace import RunTrace
 
 OUTAGE = UpstreamError(UpstreamKind.SERVER_ERROR, "oh")
